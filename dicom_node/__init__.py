@@ -1,0 +1,1 @@
+"""The modality's door: DICOM associations onto the archive."""

@@ -1,0 +1,1 @@
+"""The archive: studies, people, jobs and records of what happened. Speaks no network protocol."""

@@ -1,0 +1,1 @@
+"""The index: tables, the group-commit writer and the query compiler."""

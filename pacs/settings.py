@@ -1,0 +1,103 @@
+"""One Settings object: `pacs.toml` in the data directory, overridden by PACS_* variables, overridden by flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pacs.errors import PacsError
+
+DEFAULT_DATA_DIR = Path("~/.local/share/filmless")
+
+
+class SettingsError(PacsError):
+    """A setting that cannot be used; says which one, where it stands and what it may be."""
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations."""
+
+    model_config = SettingsConfigDict(env_prefix="PACS_", extra="forbid", frozen=True)
+
+    data_dir: Path = DEFAULT_DATA_DIR
+    database_url: str | None = None
+    store_url: str | None = None
+    ack: Literal["spool", "store"] = "spool"
+
+    host: str = "127.0.0.1"
+    http_port: int = Field(8080, ge=0, le=65535)
+    dicom_port: int = Field(11112, ge=0, le=65535)
+    aet: str = Field("FILMLESS", min_length=1, max_length=16)
+    public_url: str | None = None
+
+    institution_name: str = ""
+    patient_id_issuer: str = "LOCAL"
+    language: Literal["vi", "en"] = "vi"
+    show_unregistered_models: bool = False
+
+    study_quiet_seconds: float = Field(3.0, ge=0, le=3600)
+    max_object_bytes: int = Field(4 << 30, gt=0)
+    max_associations: int = Field(50, ge=1, le=1000)
+    session_hours: float = Field(12, gt=0, le=168)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def object_store_url(self) -> str:
+        """Where objects live in the end: `store_url`, or a folder of the data directory."""
+        return self.store_url or (self.data_dir / "objects").as_uri()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where objects are safe on local disk until a remote store has them."""
+        return self.data_dir / "spool"
+
+    @property
+    def base_url(self) -> str:
+        """The address that links given to other systems begin with, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.http_port}").rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then `pacs.toml` of the data directory these name."""
+        flags = init_settings()
+        data_dir = flags.get("data_dir") or os.environ.get("PACS_DATA_DIR") or DEFAULT_DATA_DIR
+        toml = Path(data_dir).expanduser() / "pacs.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=toml)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings in force; flags that are None are as if not given. Raises SettingsError."""
+    known = {f"PACS_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith("PACS_") and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting in the environment: {', '.join(unknown)}")
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise SettingsError(f"a setting cannot be used: {reasons}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"pacs.toml is not valid TOML: {error}") from error

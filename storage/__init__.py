@@ -1,0 +1,1 @@
+"""Where bytes live: keys and objects, local or S3. Knows nothing of DICOM."""

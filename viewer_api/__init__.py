@@ -1,0 +1,1 @@
+"""The web's door: DICOMweb, FHIR, the worklist and sign-in."""
