@@ -1,4 +1,4 @@
-"""One Settings object: `pacs.toml` in the data directory, overridden by PACS_* variables, overridden by flags."""
+"""One Settings object: flags over PACS_* variables over `pacs.toml` in the data directory."""
 
 from __future__ import annotations
 

@@ -1,0 +1,26 @@
+"""Text as people write it and as they search for it."""
+
+import re
+import unicodedata
+
+_LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
+    {"đ": "d", "Đ": "d", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "ß": "ss", "æ": "ae", "Æ": "ae"}
+)
+_SEPARATORS = re.compile(r"[\s^=,;]+")
+
+
+def normal(text: str) -> str:
+    """The text as it is stored: NFC, without the padding of PS3.5 6.2 around it."""
+    stripped = text.strip(" \0\r\n\t")
+    return stripped if stripped.isascii() else unicodedata.normalize("NFC", stripped)
+
+
+def fold(text: str) -> str:
+    """The search key of a text: no diacritics, đ as d, case-less, words parted by one space.
+
+    The separators of person names (`^`, `=`, PS3.5 6.2.1) part words too, so that
+    "Nguyễn^Văn^Đức" and "nguyen van duc" have the same key.
+    """
+    decomposed = unicodedata.normalize("NFD", text.translate(_LETTERS_WITHOUT_DECOMPOSITION))
+    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return _SEPARATORS.sub(" ", bare.casefold()).strip()
