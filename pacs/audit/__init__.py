@@ -1,0 +1,1 @@
+"""Who did what, who looked at what: rows that can be added and never changed."""

@@ -1,0 +1,1 @@
+"""Share links: a secret that opens one study until it expires or is revoked."""
