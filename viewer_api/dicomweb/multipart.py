@@ -1,0 +1,223 @@
+"""multipart/related (RFC 2387, RFC 2046 section 5.1), both ways, never whole in memory."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from viewer_api.dicomweb.header_text import split_outside_quotes
+
+_LONGEST_HEADERS = 8192
+_LONGEST_PREAMBLE = 65536
+_LONGEST_PADDING = 256
+_MOST_PARTS = 100_000
+
+
+class MultipartError(Exception):
+    """The body is not the multipart message that its Content-Type announces; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegin:
+    """A part begins; header names are lower case."""
+
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """Some bytes of the current part."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The current part is whole."""
+
+
+Event = PartBegin | PartData | PartEnd
+
+
+class _State(Enum):
+    PREAMBLE = auto()
+    HEADERS = auto()
+    BODY = auto()
+    EPILOGUE = auto()
+
+
+class _Tail(Enum):
+    """What follows the boundary string where it was found."""
+
+    NEXT_PART = auto()
+    CLOSE = auto()
+    UNDECIDED = auto()
+    NOT_A_DELIMITER = auto()
+
+
+class MultipartParser:
+    """Incremental: feed it bytes as they come, take events. Memory is bounded by what is fed."""
+
+    def __init__(self, boundary: str) -> None:
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        self._state = _State.PREAMBLE
+        # A message may begin with the boundary; then the line break before it is missing.
+        self._buffer = bytearray(b"\r\n")
+        self._preamble = 0
+        self._parts = 0
+
+    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Event]:
+        """The events in these bytes. Raises MultipartError."""
+        self._buffer += data
+        if self._state is _State.EPILOGUE:
+            self._buffer.clear()
+        progress = True
+        while progress and self._state is not _State.EPILOGUE:
+            if self._state is _State.HEADERS:
+                begin = self._take_headers()
+                progress = begin is not None
+                if begin is not None:
+                    yield begin
+            else:
+                before = self._state
+                yield from self._take_body()
+                progress = self._state is not before
+
+    def close(self) -> None:
+        """Say that the bytes have ended. Raises MultipartError unless the message is whole."""
+        if self._state is not _State.EPILOGUE:
+            raise MultipartError("the message ends before its closing boundary")
+
+    def _take_headers(self) -> PartBegin | None:
+        # The line break that ended the boundary line was left in place, so that a part without
+        # any header is not a special case.
+        end = self._buffer.find(b"\r\n\r\n")
+        if end > _LONGEST_HEADERS or (end < 0 and len(self._buffer) > _LONGEST_HEADERS):
+            raise MultipartError("the headers of a part are too long")
+        if end < 0:
+            return None
+        block = bytes(self._buffer[:end])
+        del self._buffer[: end + 4]
+        self._state = _State.BODY
+        return PartBegin(_headers(block))
+
+    def _take_body(self) -> Iterator[Event]:
+        """Pass on what is surely not a delimiter, and the part's end where there is one."""
+        search = 0
+        while True:
+            at = self._buffer.find(self._delimiter, search)
+            if at < 0:
+                yield from self._pass_on(len(self._buffer) - len(self._delimiter) + 1)
+                return
+            after = at + len(self._delimiter)
+            tail, end = self._tail(after)
+            if tail is _Tail.NOT_A_DELIMITER:
+                search = at + 2
+                continue
+            yield from self._pass_on(at)
+            if tail is _Tail.UNDECIDED:
+                return
+            del self._buffer[: end - at]
+            yield from self._end_part(closing=tail is _Tail.CLOSE)
+            return
+
+    def _tail(self, after: int) -> tuple[_Tail, int]:
+        """What the boundary string at `after` is, and where what follows it begins."""
+        if self._buffer.startswith(b"--", after):
+            return _Tail.CLOSE, after + 2
+        position = after
+        limit = min(len(self._buffer), after + _LONGEST_PADDING)
+        while position < limit and self._buffer[position] in b" \t":
+            position += 1
+        rest = bytes(self._buffer[position : position + 2])
+        if rest == b"\r\n":
+            return _Tail.NEXT_PART, position
+        if rest in (b"", b"\r") or (rest == b"-" and position == after):
+            return _Tail.UNDECIDED, after
+        return _Tail.NOT_A_DELIMITER, after
+
+    def _pass_on(self, length: int) -> Iterator[Event]:
+        """Take bytes off the front: data of a part, or preamble, which means nothing."""
+        if length <= 0:
+            return
+        if self._state is _State.BODY:
+            with memoryview(self._buffer) as view:
+                data = bytes(view[:length])
+            yield PartData(data)
+        else:
+            self._preamble += length
+            if self._preamble > _LONGEST_PREAMBLE:
+                raise MultipartError("the first boundary does not come")
+        del self._buffer[:length]
+
+    def _end_part(self, *, closing: bool) -> Iterator[Event]:
+        if self._state is _State.BODY:
+            yield PartEnd()
+        if closing:
+            self._state = _State.EPILOGUE
+            self._buffer.clear()
+            return
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise MultipartError(f"more than {_MOST_PARTS} parts in one message")
+        self._state = _State.HEADERS
+
+
+def parse_content_type(value: str) -> tuple[str, dict[str, str]]:
+    """Media type and parameters of a Content-Type header, names in lower case, quotes removed."""
+    media_type, *rest = split_outside_quotes(value, ";")
+    parameters = {}
+    for part in rest:
+        name, _, content = part.partition("=")
+        parameters[name.strip().lower()] = content.strip().strip('"').strip()
+    return media_type.strip().lower(), parameters
+
+
+def boundary_of(parameters: Mapping[str, str]) -> str:
+    """The boundary that a multipart Content-Type names. Raises MultipartError."""
+    boundary = parameters.get("boundary", "")
+    if not 1 <= len(boundary) <= 70 or not boundary.isascii() or not boundary.isprintable():
+        raise MultipartError("the Content-Type names no boundary of 1 to 70 printable characters")
+    return boundary
+
+
+def new_boundary() -> str:
+    """A boundary that occurs in no part, short of a chance of one in 2^128."""
+    return f"filmless-{secrets.token_hex(16)}"
+
+
+def part_start(boundary: str, headers: Mapping[str, str]) -> bytes:
+    """What stands before the bytes of a part."""
+    lines = [f"--{boundary}", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+PART_STOP = b"\r\n"
+"""What stands after the bytes of a part."""
+
+
+def message_end(boundary: str) -> bytes:
+    """What stands after the last part."""
+    return f"--{boundary}--\r\n".encode("ascii")
+
+
+def write_message(
+    boundary: str, parts: Iterable[tuple[Mapping[str, str], Iterable[bytes]]]
+) -> Iterator[bytes]:
+    """The message, piece by piece, as the parts give their bytes."""
+    for headers, pieces in parts:
+        yield part_start(boundary, headers)
+        yield from pieces
+        yield PART_STOP
+    yield message_end(boundary)
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    headers = {}
+    for line in block.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+    return headers
