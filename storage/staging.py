@@ -1,0 +1,185 @@
+"""Objects on their way in: temporary files that no crash leaves behind for long.
+
+Each store that is open has a folder of its own under ``.incoming`` and keeps a lock in it. Opening
+a store removes the folders whose lock nobody holds, that is those of dead processes. Process
+numbers would not do: containers that share a directory do not share them.
+"""
+
+import fcntl
+import itertools
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
+
+from storage.errors import StoreError, disk_error
+
+INCOMING = ".incoming"
+_LOCK = "lock"
+
+
+class Staging:
+    """The temporary files of one open store, under `root`.
+
+    Raises:
+        StoreUnavailable: `root` cannot be used.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._numbers = itertools.count()
+        self._lock: int | None
+        incoming = root / INCOMING
+        try:
+            incoming.mkdir(mode=0o700, exist_ok=True)
+            _remove_leftovers(incoming)
+            self.folder, self._lock = _claim_folder(incoming)
+        except OSError as error:
+            raise disk_error(error, root) from error
+
+    def new_path(self) -> Path:
+        """Return a path of its own for one temporary file."""
+        return self.folder / str(next(self._numbers))
+
+    def close(self) -> None:
+        """Remove what is left and let go of the folder; a second call does nothing."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        try:
+            _remove_folder(self.folder)
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+        finally:
+            os.close(lock)
+
+
+class StagedWriter:
+    """An ObjectWriter into a temporary file, which `publish` turns into the object at commit."""
+
+    def __init__(
+        self, staging: Staging, key: str, publish: Callable[["StagedWriter"], None]
+    ) -> None:
+        self.key = key
+        self.size = 0
+        self.path = staging.new_path()
+        self._publish = publish
+        self._state: Literal["open", "committed", "aborted"] = "open"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._file = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise disk_error(error, staging.folder, key=key) from error
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append `data` without copying it; a failed write aborts the object."""
+        self._check_open()
+        view = memoryview(data)
+        if view.ndim != 1 or view.itemsize != 1:
+            view = view.cast("B")
+        try:
+            done = os.write(self._file, view)
+            while done < len(view):
+                done += os.write(self._file, view[done:])
+        except OSError as error:
+            self.abort()
+            raise disk_error(error, self.path.parent, key=self.key) from error
+        self.size += len(view)
+
+    def read_back(self) -> BinaryIO:
+        """Return a seekable view of what was written so far; the caller closes it."""
+        self._check_open()
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise disk_error(error, self.path.parent, key=self.key) from error
+
+    def sync(self) -> None:
+        """Bring the bytes to the disk; OSError as the system says it."""
+        os.fdatasync(self._file)
+
+    def commit(self) -> None:
+        """Store the object; whatever fails, nothing of it stays but the error."""
+        self._check_open()
+        try:
+            self._publish(self)
+        except BaseException:
+            self.abort()
+            raise
+        self._end("committed")
+
+    def abort(self) -> None:
+        """Forget what was written; does nothing once the writer has ended."""
+        if self._state == "open":
+            self._end("aborted")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+    def _check_open(self) -> None:
+        if self._state != "open":
+            raise StoreError(f"object {self.key!r} was {self._state} already", key=self.key)
+
+    def _end(self, state: Literal["committed", "aborted"]) -> None:
+        self._state = state
+        os.close(self._file)
+        self.path.unlink(missing_ok=True)
+
+
+def _claim_folder(incoming: Path) -> tuple[Path, int]:
+    while True:
+        folder = incoming / uuid.uuid4().hex
+        folder.mkdir(mode=0o700)
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_still(folder / _LOCK, lock):
+            return folder, lock
+        os.close(lock)
+
+
+def _is_still(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_leftovers(incoming: Path) -> None:
+    for folder in incoming.iterdir():
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Either its owner is about to lock it and will take another name, or died before it.
+            with suppress(OSError):
+                folder.rmdir()
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove_folder(folder)
+        finally:
+            os.close(lock)
+
+
+def _remove_folder(folder: Path) -> None:
+    # The lock goes last: a folder without one is never looked into again.
+    for file in folder.iterdir():
+        if file.name != _LOCK:
+            file.unlink(missing_ok=True)
+    (folder / _LOCK).unlink(missing_ok=True)
+    folder.rmdir()
