@@ -1,0 +1,121 @@
+"""Connections to the database, and what their failures mean."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
+
+from pacs.database.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+
+_STATEMENT_SECONDS = 60
+_LOCK_SECONDS = 20
+_CONNECT_SECONDS = 5
+_IDLE_TRANSACTION_SECONDS = 300
+
+# PostgreSQL appendix A: what passes by itself or by making room, and is no fault of the statement.
+_TEMPORARY = re.compile(r"08...|53...|55P03|57...|58...|25006|40P01")
+_MISCONFIGURED = re.compile(
+    r"password authentication failed|no pg_hba\.conf entry|no password supplied|"
+    r'(role|database) "[^"]*" does not exist|authentication method requirement|'
+    r"permission denied for database|is not permitted to log in"
+)
+
+
+def address(url: str) -> str:
+    """The database's address without its password, fit for messages."""
+    return _parse(url).render_as_string(hide_password=True).replace("+psycopg", "")
+
+
+def libpq_url(url: str) -> str:
+    """The URL as libpq, psycopg and procrastinate take it. Raises DatabaseRefused."""
+    return _parse(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseRefused(
+            "the database URL cannot be read: write it as postgresql://user:password@host/database"
+        ) from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseRefused(
+            f"the database must be PostgreSQL, not {parsed.get_backend_name()}:"
+            " write its URL as postgresql://user:password@host/database"
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+class _Pool(QueuePool):
+    """A pool that says in our own words that all its connections are busy."""
+
+    def _do_get(self) -> Any:
+        try:
+            return super()._do_get()
+        except PoolTimeoutError as error:
+            raise DatabaseUnavailable(
+                f"all {self.size() + self._max_overflow} connections to the database are busy"
+            ) from error
+
+
+def connect(
+    url: str,
+    *,
+    application: str = "filmless",
+    pool_size: int = 10,
+    overflow: int = 10,
+    statement_seconds: int = _STATEMENT_SECONDS,
+) -> Engine:
+    """An engine on the database; connections are made when first needed and checked when reused.
+
+    What goes wrong on the way to the server, or in it without being the statement's fault, is
+    raised as DatabaseUnavailable (try again later) or DatabaseRefused (change the configuration).
+    """
+    timeouts = (
+        f"-c statement_timeout={statement_seconds}s -c lock_timeout={_LOCK_SECONDS}s"
+        f" -c idle_in_transaction_session_timeout={_IDLE_TRANSACTION_SECONDS}s -c timezone=UTC"
+    )
+    parsed = _parse(url)
+    engine = create_engine(
+        parsed,
+        poolclass=_Pool,
+        pool_size=pool_size,
+        max_overflow=overflow,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "application_name": application,
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"{parsed.query.get('options', '')} {timeouts}".strip(),
+        },
+    )
+    event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def _translate(context: ExceptionContext) -> None:
+    meaning = meaning_of(context.original_exception)
+    if meaning is not None:
+        context.chained_exception = meaning
+
+
+def meaning_of(error: BaseException) -> DatabaseError | None:
+    """What psycopg's error says about the database; None when the statement itself was wrong."""
+    if not isinstance(error, psycopg.OperationalError | psycopg.InternalError):
+        return None
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if error.sqlstate is None or error.sqlstate.startswith("28") or error.sqlstate == "3D000":
+        if _MISCONFIGURED.search(reason):
+            return DatabaseRefused(f"the database does not let us in: {reason}")
+        return DatabaseUnavailable(f"the database cannot be reached: {reason}")
+    if _TEMPORARY.fullmatch(error.sqlstate):
+        return DatabaseUnavailable(f"the database cannot do this now: {reason}")
+    return None

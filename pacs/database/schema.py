@@ -1,0 +1,10 @@
+"""Every table of the product: importing this module fills the one MetaData."""
+
+import pacs.audit.tables
+import pacs.devices
+import pacs.index.tables
+import pacs.links.tables
+import pacs.people.tables  # noqa: F401
+from pacs.database.metadata import metadata
+
+__all__ = ["metadata"]
