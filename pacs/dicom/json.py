@@ -31,9 +31,9 @@ def to_json(dataset: Dataset) -> dict[str, Any]:
     return dict(sorted(normalised.items()))
 
 
-def to_json_text(dataset: Dataset) -> str:
-    """The same as one line of JSON text."""
-    return orjson.dumps(to_json(dataset)).decode()
+def to_json_text(model: dict[str, Any]) -> str:
+    """The model as one line of JSON text."""
+    return orjson.dumps(model).decode()
 
 
 def _is_bulk(element: DataElement) -> bool:
@@ -42,7 +42,7 @@ def _is_bulk(element: DataElement) -> bool:
 
 def _normal(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isascii() else normal(value)
+        return value if value.isascii() and value.isprintable() else normal(value)
     if isinstance(value, dict):
         return {key: _normal(inner) for key, inner in value.items()}
     if isinstance(value, list):

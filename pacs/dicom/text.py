@@ -10,8 +10,11 @@ _SEPARATORS = re.compile(r"[\s^=,;]+")
 
 
 def normal(text: str) -> str:
-    """The text as it is stored: NFC, without the padding of PS3.5 6.2 around it."""
-    stripped = text.strip(" \0\r\n\t")
+    """The text as it is stored: NFC, without the padding of PS3.5 6.2 around it and without NUL.
+
+    PostgreSQL keeps no NUL in text, and none is text.
+    """
+    stripped = text.replace("\0", "").strip()
     return stripped if stripped.isascii() else unicodedata.normalize("NFC", stripped)
 
 

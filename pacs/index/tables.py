@@ -46,7 +46,7 @@ patients = Table(
     Column("issuer", Text, nullable=False),
     Column("patient_id", Text, nullable=False),
     Column("name", Text, nullable=False, comment="DICOM PN, all component groups, NFC"),
-    Column("name_folded", Text, nullable=False, comment="no diacritics, lower case"),
+    Column("name_key", Text, nullable=False, comment="folded words in alphabetical order"),
     Column("birth_date", Date),
     Column("sex", Text, nullable=False),
     UniqueConstraint("issuer", "patient_id"),
@@ -78,16 +78,23 @@ studies = Table(
     Column("identity_conflict", Boolean, nullable=False, server_default=text("false")),
     Column("attributes", JSONB, nullable=False),
     Column("state", Text, nullable=False, server_default=text("'arriving'")),
+    Column(
+        "unsettled",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="instances came since it was last found complete",
+    ),
     Column("arrived_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("completed_at", DateTime(timezone=True)),
     CheckConstraint(
         "state IN ('arriving','complete','triaged','read','reported','delivered')", name="state"
     ),
-    Index("ix_studies_study_date", "study_date", "id"),
     Index("ix_studies_accession_number", "accession_number"),
     Index("ix_studies_arrived_at", "arrived_at"),
     Index("ix_studies_state", "state", "arrived_at"),
+    Index("ix_studies_unsettled", "touched_at", postgresql_where=text("unsettled")),
     Index("ix_studies_modalities", "modalities", postgresql_using="gin"),
     Index("ix_studies_patient_name_words", "patient_name_words", postgresql_using="gin"),
     Index(
@@ -96,6 +103,8 @@ studies = Table(
         postgresql_ops={"patient_name_folded": "text_pattern_ops"},
     ),
 )
+
+Index("ix_studies_study_date", studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
 
 series = Table(
     "series",

@@ -1,0 +1,126 @@
+"""The attributes that queries are answered from, by level (PS3.4 C.6.1.1, PS3.18 10.6.1.2).
+
+Those with a column can be matched; those without are returned from the level's `attributes`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, get_args
+
+from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
+from sqlalchemy import Column
+
+from pacs.errors import PacsError
+from pacs.index.tables import instances, patients, series, studies
+
+Level = Literal["PATIENT", "STUDY", "SERIES", "IMAGE"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+
+
+class QueryError(PacsError):
+    """A query that cannot be answered; says which attribute and why."""
+
+    def __init__(self, tag: str, reason: str) -> None:
+        super().__init__(f"{tag}: {reason}")
+        self.tag = tag
+
+
+class Matching(Enum):
+    """How a key of an attribute selects (PS3.4 C.2.2.2)."""
+
+    UID = "single value or list of UIDs"
+    EXACT = "single value or wildcard, as written"
+    FOLDED = "single value or wildcard, without regard to case and diacritics"
+    DATE = "single value or range"
+    TIME = "single value or range"
+    NUMBER = "single value"
+    MODALITIES = "any of the study's modalities"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An attribute that can be matched."""
+
+    level: Level
+    column: Column[Any]
+    matching: Matching
+
+
+KEYS: Mapping[str, Key] = {
+    "00100010": Key("STUDY", studies.c.patient_name_folded, Matching.FOLDED),
+    "00100020": Key("STUDY", patients.c.patient_id, Matching.EXACT),
+    "00100021": Key("STUDY", patients.c.issuer, Matching.EXACT),
+    "00100030": Key("STUDY", studies.c.patient_birth_date, Matching.DATE),
+    "00100040": Key("STUDY", studies.c.patient_sex, Matching.EXACT),
+    "0020000D": Key("STUDY", studies.c.study_instance_uid, Matching.UID),
+    "00080020": Key("STUDY", studies.c.study_date, Matching.DATE),
+    "00080030": Key("STUDY", studies.c.study_time, Matching.TIME),
+    "00080050": Key("STUDY", studies.c.accession_number, Matching.EXACT),
+    "00200010": Key("STUDY", studies.c.study_id, Matching.EXACT),
+    "00081030": Key("STUDY", studies.c.description_folded, Matching.FOLDED),
+    "00080090": Key("STUDY", studies.c.referring_physician_folded, Matching.FOLDED),
+    "00080061": Key("STUDY", studies.c.modalities, Matching.MODALITIES),
+    "00201206": Key("STUDY", studies.c.number_of_series, Matching.NUMBER),
+    "00201208": Key("STUDY", studies.c.number_of_instances, Matching.NUMBER),
+    "0020000E": Key("SERIES", series.c.series_instance_uid, Matching.UID),
+    "00080060": Key("SERIES", series.c.modality, Matching.EXACT),
+    "00200011": Key("SERIES", series.c.series_number, Matching.NUMBER),
+    "0008103E": Key("SERIES", series.c.description_folded, Matching.FOLDED),
+    "00180015": Key("SERIES", series.c.body_part, Matching.EXACT),
+    "00081010": Key("SERIES", series.c.station_name, Matching.EXACT),
+    "00080080": Key("SERIES", series.c.institution_name, Matching.EXACT),
+    "00080021": Key("SERIES", series.c.series_date, Matching.DATE),
+    "00080031": Key("SERIES", series.c.series_time, Matching.TIME),
+    "00400244": Key("SERIES", series.c.performed_date, Matching.DATE),
+    "00400245": Key("SERIES", series.c.performed_time, Matching.TIME),
+    "00201209": Key("SERIES", series.c.number_of_instances, Matching.NUMBER),
+    "00080018": Key("IMAGE", instances.c.sop_instance_uid, Matching.UID),
+    "00080016": Key("IMAGE", instances.c.sop_class_uid, Matching.UID),
+    "00200013": Key("IMAGE", instances.c.instance_number, Matching.NUMBER),
+    "00280010": Key("IMAGE", instances.c.rows, Matching.NUMBER),
+    "00280011": Key("IMAGE", instances.c.columns, Matching.NUMBER),
+    "00280008": Key("IMAGE", instances.c.number_of_frames, Matching.NUMBER),
+}
+
+PATIENT_ATTRIBUTES = frozenset(
+    "00100010 00100020 00100021 00100030 00100032 00100040 00102160 00104000".split()
+)
+STUDY_ATTRIBUTES = PATIENT_ATTRIBUTES | frozenset(
+    "0020000D 00080020 00080030 00080050 00080051 00080056 00080061 00080090 00080201 00081030 "
+    "00081032 00081060 00101010 00101020 00101030 00200010 00201206 00201208".split()
+)
+SERIES_ATTRIBUTES = frozenset(
+    "0020000E 00080021 00080031 00080060 00080070 00080080 00081010 0008103E 0008103F 00081040 "
+    "00081050 00081070 00081090 00180015 00181030 00185100 00200011 00200060 00201209 00400244 "
+    "00400245 00400275".split()
+)
+IMAGE_ATTRIBUTES = frozenset(
+    "00080008 00080016 00080018 00080022 00080023 0008002A 00080032 00080033 00185101 00200013 "
+    "00280002 00280004 00280008 00280010 00280011 00280100 00280101 00280103".split()
+)
+ATTRIBUTES: Mapping[Level, frozenset[str]] = {
+    "PATIENT": PATIENT_ATTRIBUTES,
+    "STUDY": STUDY_ATTRIBUTES,
+    "SERIES": SERIES_ATTRIBUTES,
+    "IMAGE": IMAGE_ATTRIBUTES,
+}
+
+
+def keyword_to_tag(name: str) -> str:
+    """`PatientName`, `00100010` or `0010,0010` as eight hex digits. Raises QueryError."""
+    bare = name.replace(",", "").upper()
+    if len(bare) == 8 and not bare.strip("0123456789ABCDEF"):
+        return bare
+    tag = tag_for_keyword(name) if name in keyword_dict else None
+    if tag is None:
+        raise QueryError(name, "is neither a tag nor the keyword of an attribute")
+    return f"{tag:08X}"
+
+
+def value_representation(tag: str) -> str:
+    """The attribute's VR by the dictionary of PS3.6; raises QueryError for unknown tags."""
+    try:
+        return str(dictionary_VR(int(tag, 16)))
+    except KeyError as error:
+        raise QueryError(tag, "is not in the data dictionary") from error
