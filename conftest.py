@@ -1,3 +1,3 @@
 """What all tests share."""
 
-pytest_plugins = ["tests.plugins.postgres"]
+pytest_plugins = ["tests.plugins.postgres", "tests.plugins.seaweed"]

@@ -1,4 +1,4 @@
-"""A real S3 server for the tests: SeaweedFS, one a session, that can be stopped, killed, restarted."""
+"""A real S3 server for the tests: SeaweedFS, one a session, to be stopped, killed and restarted."""
 
 import io
 import os
@@ -23,7 +23,7 @@ _START_SECONDS = 30
 
 
 class Seaweed:
-    """`weed mini` in `folder`; `endpoint` stays the same over restarts. Its data are not fsynced."""
+    """`weed mini` in `folder`; `endpoint` stays over restarts. Its data are not fsynced."""
 
     def __init__(self, folder: Path) -> None:
         self.access_key = "filmless"
@@ -63,6 +63,7 @@ class Seaweed:
             except subprocess.TimeoutExpired:
                 self.kill()
             self._process = None
+            self._remove_sockets()
 
     def kill(self) -> None:
         """End the server at once, as kill -9 does."""
@@ -70,6 +71,7 @@ class Seaweed:
             self._process.kill()
             self._process.wait()
             self._process = None
+            self._remove_sockets()
 
     def bucket(self, name: str) -> str:
         """Make a bucket unless it is there; returns its name."""
@@ -91,6 +93,12 @@ class Seaweed:
             secure=False,
             http_client=http,
         )
+
+    def _remove_sockets(self) -> None:
+        # Two of its sockets cannot be sent elsewhere and are left behind in /tmp.
+        for part in ("s3", "admin"):
+            socket_path = Path(f"/tmp/seaweedfs-{part}-grpc-{self._ports[part][1]}.sock")
+            socket_path.unlink(missing_ok=True)
 
     def _stores(self) -> bool:
         client = self._client()
