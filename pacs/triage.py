@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs import events
@@ -69,23 +69,35 @@ def record(connection: Connection, study_instance_uid: str, found: Sequence[Asse
 def pending_instances(
     connection: Connection, study_instance_uid: str, model: str, version: str
 ) -> list[StoredInstance]:
-    """The study's radiographs (CR, DX) of which this model version has said nothing yet."""
-    assessed = exists().where(
-        assessments.c.sop_instance_uid == instances.c.sop_instance_uid,
-        assessments.c.model == model,
-        assessments.c.model_version == version,
-    )
-    uids = connection.execute(
-        select(instances.c.sop_instance_uid)
+    """The study's images on which this model version still owes a word.
+
+    All its radiographs (CR, DX); of a study without any, its first image, so that the reason why
+    it was not assessed goes on record too.
+    """
+    images = (
+        select(instances.c.sop_instance_uid, series.c.modality)
         .select_from(instances.join(series).join(studies))
         .where(
             studies.c.study_instance_uid == study_instance_uid,
             instances.c.current,
             instances.c.source_kind != "ai",
             instances.c.number_of_frames > 0,
-            func.upper(series.c.modality).in_(RADIOGRAPH_MODALITIES),
-            ~assessed,
         )
         .order_by(instances.c.id)
-    ).scalars()
-    return [find_instance(connection, uid) for uid in uids.all()]
+    )
+    found = connection.execute(images).all()
+    wanted = [row for row in found if row.modality.upper() in RADIOGRAPH_MODALITIES] or found[:1]
+    assessed = set(
+        connection.execute(
+            select(assessments.c.sop_instance_uid).where(
+                assessments.c.sop_instance_uid.in_([row.sop_instance_uid for row in wanted]),
+                assessments.c.model == model,
+                assessments.c.model_version == version,
+            )
+        ).scalars()
+    )
+    return [
+        find_instance(connection, row.sop_instance_uid)
+        for row in wanted
+        if row.sop_instance_uid not in assessed
+    ]
