@@ -24,7 +24,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
 from dicom_node.callers import Refusal
-from dicom_node.incoming import Announcement, IncomingObject
+from dicom_node.incoming import SUCCESS, Announcement, IncomingObject
 from dicom_node.negotiation import narrow
 from pacs.ingest import Ingest, Source
 
@@ -238,6 +238,7 @@ class ArchiveAssociation(Association):  # type: ignore[misc]
         self.acse = Admission(self)
         self.dimse = Reception(self)
         self._is_serving = False
+        self._stored = self._refused = 0
 
     def run_reactor(self) -> None:
         """Live through the association; leave nothing half received behind."""
@@ -246,6 +247,14 @@ class ArchiveAssociation(Association):  # type: ignore[misc]
         finally:
             self.dul.join(self.network_timeout)
             self.dimse.abandon()
+            if self._stored or self._refused:
+                log.info(
+                    "%s at %s: %d objects stored, %d refused",
+                    self.requestor.ae_title,
+                    self.requestor.address,
+                    self._stored,
+                    self._refused,
+                )
 
     def has_rested(self) -> bool:
         """Whether nothing has been asked, and nothing is on its way, for a moment."""
@@ -273,6 +282,10 @@ class ArchiveAssociation(Association):  # type: ignore[misc]
     def _store(self, request: StoreRequest, context_id: int) -> None:
         announced = request.incoming.announcement
         answer = request.incoming.finish()
+        if answer.status == SUCCESS:
+            self._stored += 1
+        else:
+            self._refused += 1
         response = C_STORE()
         response.MessageIDBeingRespondedTo = request.message_id
         response.AffectedSOPClassUID = _if_possible(announced.sop_class_uid)
