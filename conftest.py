@@ -1,3 +1,7 @@
 """What all tests share."""
 
-pytest_plugins = ["tests.plugins.postgres", "tests.plugins.seaweed"]
+pytest_plugins = [
+    "tests.plugins.archive",
+    "tests.plugins.postgres",
+    "tests.plugins.seaweed",
+]

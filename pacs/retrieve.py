@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 
 from pacs.archive import Archive
 from pacs.dicom import codecs, rendering
+from pacs.dicom.layout import join_items
 from pacs.errors import PacsError
 from pacs.index import tables
 from pacs.index.query import Scope, scoped
@@ -163,7 +164,7 @@ def frame(archive: Archive, stored: StoredInstance, number: int) -> bytes:
     offset, length = stored.frames[2 * number - 2 : 2 * number]
     data = archive.store.read(stored.object_key, offset, length)
     if pydicom.uid.UID(stored.transfer_syntax_uid).is_encapsulated:
-        return _joined_fragments(data)
+        return join_items(data)
     return data
 
 
@@ -223,16 +224,6 @@ def _of(study: str, series: str | None, instance: str | None, scope: Scope) -> l
 def _check_frame(stored: StoredInstance, number: int) -> None:
     if not 1 <= number <= stored.number_of_frames:
         raise NotFound(f"{number} of {stored.sop_instance_uid}", "frame")
-
-
-def _joined_fragments(data: bytes) -> bytes:
-    """The values of a run of items (PS3.5 A.4)."""
-    parts, at = [], 0
-    while at < len(data):
-        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        parts.append(data[at + 8 : end])
-        at = end
-    return b"".join(parts)
 
 
 def _decoded(

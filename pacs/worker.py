@@ -107,5 +107,5 @@ def _register_uploads(app: procrastinate.App, archive: Archive) -> None:
     def upload_object(key: str) -> None:
         """Takes an object from the spool to the remote store; raises StoreUnavailable."""
         if not isinstance(archive.store, SpooledStore):
-            raise StoreUnavailable(key, "objects wait in the spool, but the store has none")
+            raise StoreUnavailable("objects wait in the spool, but no remote store is set", key=key)
         archive.store.upload(key)

@@ -7,6 +7,7 @@ from mmap import mmap
 
 import pydicom
 from pydicom import Dataset, config
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from pacs.dicom.errors import InvalidUid, MissingAttribute, NotDicom, TooLarge, Truncated
@@ -24,6 +25,18 @@ _IDENTIFYING_UIDS = (
     ("0020000E", "SeriesInstanceUID"),
 )
 
+_TEXT_TAGS = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "InstitutionName",
+        "ReferringPhysicianName",
+        "StudyDescription",
+        "SeriesDescription",
+        "PatientName",
+        "PatientComments",
+    )
+)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -34,8 +47,8 @@ class Header:
     frames: tuple[tuple[int, int], ...]
     """Offset and length in the file of each frame; of encapsulated ones with their item headers.
 
-    Empty where frames cannot be read as a range: no pixels, deflated, or frames that do not
-    begin on a byte.
+    Empty where a frame is no range of the file in the byte order of today: no pixels, deflated,
+    big endian, or frames that do not begin on a byte.
     """
     number_of_frames: int
 
@@ -52,9 +65,9 @@ def read_header(file: bytes | mmap, max_bytes: int) -> Header:
     syntax = UID(meta.transfer_syntax_uid)
     if syntax == DeflatedExplicitVRLittleEndian:
         data: Buffer = _inflate(file, meta.dataset_start, max_bytes)
-        start, ranged = 0, False
+        start = 0
     else:
-        data, start, ranged = file, meta.dataset_start, True
+        data, start = file, meta.dataset_start
     implicit = syntax.is_implicit_VR if _is_known(syntax) else False
     little = syntax.is_little_endian if _is_known(syntax) else True
     layout = walk(data, start, implicit=implicit, little=little)
@@ -62,8 +75,10 @@ def read_header(file: bytes | mmap, max_bytes: int) -> Header:
     _check_identity(dataset)
     number_of_frames = _number_of_frames(dataset) if layout.pixel_data else 0
     frames: tuple[tuple[int, int], ...] = ()
-    if layout.pixel_data and ranged:
+    if layout.pixel_data:
         frames = _frames(data, dataset, layout.pixel_data, number_of_frames)
+        if data is not file or not little:
+            frames = ()
     return Header(dataset, meta, frames, number_of_frames)
 
 
@@ -88,8 +103,9 @@ def _decode(data: Buffer, layout: Layout, *, implicit: bool, little: bool) -> Da
     header = b"".join(data[start:end] for start, end in layout.header)
     try:
         dataset = pydicom.filereader.read_dataset(io.BytesIO(header), implicit, little)
-        if "SpecificCharacterSet" not in dataset and _is_utf8_text(header):
-            dataset.set_original_encoding(implicit, little, "ISO_IR 192")
+        if not dataset.get("SpecificCharacterSet") and _is_utf8_text(dataset):
+            dataset.SpecificCharacterSet = "ISO_IR 192"
+            dataset.set_original_encoding(implicit, little, ["utf8"])
         dataset.decode()
     except (
         ValueError,
@@ -103,12 +119,14 @@ def _decode(data: Buffer, layout: Layout, *, implicit: bool, little: bool) -> Da
     return dataset
 
 
-def _is_utf8_text(header: bytes) -> bool:
-    """Whether bytes beyond ASCII may be read as UTF-8, as senders that name no set write it."""
-    if header.isascii():
+def _is_utf8_text(dataset: Dataset) -> bool:
+    """Whether text beyond ASCII may be read as UTF-8, as senders that name no set write it."""
+    raw = (dataset.get_item(tag) for tag in dataset.keys() & _TEXT_TAGS)
+    text = b"".join(item.value for item in raw if item and isinstance(item.value, bytes))
+    if text.isascii():
         return False
     try:
-        header.decode("utf-8")
+        text.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True

@@ -167,3 +167,13 @@ def _extend(ranges: list[tuple[int, int]], start: int, end: int) -> None:
         ranges[-1] = (ranges[-1][0], end)
     else:
         ranges.append((start, end))
+
+
+def join_items(data: bytes) -> bytes:
+    """The values of a run of items, such as the fragments of one frame, put together."""
+    parts, at = [], 0
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        parts.append(data[at + 8 : end])
+        at = end
+    return b"".join(parts)

@@ -3,8 +3,19 @@
 import re
 import unicodedata
 
-_LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
-    {"đ": "d", "Đ": "d", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "ß": "ss", "æ": "ae", "Æ": "ae"}
+_WITHOUT_DECOMPOSITION = str.maketrans(
+    {
+        "\0": "",
+        "đ": "d",
+        "Đ": "d",
+        "ø": "o",
+        "Ø": "o",
+        "ł": "l",
+        "Ł": "l",
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "ae",
+    }
 )
 _SEPARATORS = re.compile(r"[\s^=,;]+")
 
@@ -24,6 +35,6 @@ def fold(text: str) -> str:
     The separators of person names (`^`, `=`, PS3.5 6.2.1) part words too, so that
     "Nguyễn^Văn^Đức" and "nguyen van duc" have the same key.
     """
-    decomposed = unicodedata.normalize("NFD", text.translate(_LETTERS_WITHOUT_DECOMPOSITION))
+    decomposed = unicodedata.normalize("NFD", text.translate(_WITHOUT_DECOMPOSITION))
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return _SEPARATORS.sub(" ", bare.casefold()).strip()

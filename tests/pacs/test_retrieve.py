@@ -1,0 +1,129 @@
+"""The one way out: frames, metadata, pictures; and what is not there."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pydicom
+import pytest
+from PIL import Image
+
+from pacs import retrieve
+from pacs.archive import Archive
+from pacs.index.query import Scope
+from pacs.ingest import Source
+from pacs.retrieve import NotFound, StoredInstance
+
+MODALITY = Source("dimse", "CR1", "127.0.0.1")
+
+
+def store(archive: Archive, path: Path) -> StoredInstance:
+    received = archive.ingest.receive([path.read_bytes()], MODALITY)
+    with archive.engine.connect() as connection:
+        return retrieve.find_instance(connection, received.sop_instance_uid)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RG1_UNCR.dcm",
+        "RG1_J2KR.dcm",
+        "emri_small_RLE.dcm",
+        "emri_small_big_endian.dcm",
+        "OBXXXX1A_expb_2frame.dcm",
+        "liver.dcm",
+        "color3d_jpeg_baseline.dcm",
+    ],
+)
+def test_pixels_of_the_last_frame(
+    archive: Archive, real_file: Callable[[str], Path], name: str
+) -> None:
+    stored = store(archive, real_file(name))
+    whole = pydicom.dcmread(real_file(name))
+    whole.pixel_array_options(raw=True)
+    expected = whole.pixel_array
+    last = expected[-1] if stored.number_of_frames > 1 else expected
+    found = retrieve.pixels(archive, stored, stored.number_of_frames)
+    np.testing.assert_array_equal(found, last)
+
+
+def test_a_frame_of_an_uncompressed_object_is_its_bytes(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    stored = store(archive, real_file("emri_small.dcm"))
+    whole = pydicom.dcmread(real_file("emri_small.dcm"))
+    frames = [retrieve.frame(archive, stored, number) for number in range(1, 11)]
+    assert b"".join(frames) == whole.PixelData
+
+
+def test_metadata_is_every_attribute_but_pixels(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    stored = store(archive, real_file("693_UNCR.dcm"))
+    with archive.engine.connect() as connection:
+        (text,) = retrieve.metadata(connection, study=stored.study_instance_uid)
+    found = pydicom.Dataset.from_json(orjson.loads(text))
+    whole = pydicom.dcmread(real_file("693_UNCR.dcm"), stop_before_pixels=True)
+    del whole[0x00080005]
+    del found[0x00080005]
+    assert found == whole
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RG1_UNCR.dcm",
+        "RG3_J2KR.dcm",
+        "mlut_18.dcm",
+        "vlut_04.dcm",
+        "US1_J2KR.dcm",
+        "SC_rgb.dcm",
+        "OBXXXX1A.dcm",
+        "color-pl.dcm",
+        "693_UNCI.dcm",
+        "liver.dcm",
+        "eCT_Supplemental.dcm",
+    ],
+)
+def test_every_kind_of_image_becomes_a_picture(
+    archive: Archive, real_file: Callable[[str], Path], name: str
+) -> None:
+    stored = store(archive, real_file(name))
+    picture = Image.open(io.BytesIO(retrieve.rendered(archive, stored, size=(256, 256))))
+    assert max(picture.size) <= 256
+    assert np.asarray(picture).std() > 5
+
+
+def test_monochrome1_is_shown_the_right_way_round(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    stored = store(archive, real_file("RG1_UNCR.dcm"))
+    values = retrieve.pixels(archive, stored)
+    shown = np.asarray(
+        Image.open(io.BytesIO(retrieve.rendered(archive, stored, media_type="image/png")))
+    )
+    assert np.corrcoef(values.ravel()[::97], shown.ravel()[::97])[0, 1] < -0.9
+
+
+def test_a_window_that_is_asked_for_is_used(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    stored = store(archive, real_file("eCT_Supplemental.dcm"))
+    narrow = retrieve.rendered(archive, stored, window=(-5000, 10), media_type="image/png")
+    assert set(np.asarray(Image.open(io.BytesIO(narrow))).ravel()) == {255}
+
+
+def test_what_is_not_there(archive: Archive, real_file: Callable[[str], Path]) -> None:
+    stored = store(archive, real_file("SC_rgb.dcm"))
+    with archive.engine.connect() as connection:
+        with pytest.raises(NotFound, match=r"1\.2\.3"):
+            retrieve.find_instance(connection, "1.2.3")
+        with pytest.raises(NotFound):
+            retrieve.find_instance(connection, stored.sop_instance_uid, Scope("1.2.3"))
+        with pytest.raises(NotFound):
+            retrieve.metadata(connection, study=stored.study_instance_uid, scope=Scope("1.2.3"))
+    for number in (0, 2, -1):
+        with pytest.raises(NotFound):
+            retrieve.frame(archive, stored, number)
