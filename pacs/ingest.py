@@ -23,6 +23,7 @@ from pacs.dicom.errors import (
     InvalidUid,
     MissingAttribute,
     NotDicom,
+    OtherStudy,
     TooLarge,
     Truncated,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "InvalidUid",
     "MissingAttribute",
     "NotDicom",
+    "OtherStudy",
     "Received",
     "Source",
     "TooLarge",
@@ -158,15 +160,21 @@ class Intake:
             self._crc32 = zlib.crc32(memoryview(self._head)[self._meta.dataset_start :])
             self._head = bytearray()
 
-    def commit(self) -> Received:
+    def commit(self, *, study_instance_uid: str | None = None) -> Received:
         """Makes the object safe: bytes durable in the store, rows committed in the index.
 
-        Raises NotDicom, Truncated, MissingAttribute, InvalidUid and TooLarge for what is refused,
-        StoreFull, StoreUnavailable and DatabaseUnavailable for what may be sent again later.
+        `study_instance_uid`: refuse an object of any other study.
+        Raises NotDicom, Truncated, MissingAttribute, InvalidUid, OtherStudy and TooLarge for what
+        is refused, StoreFull, StoreUnavailable and DatabaseUnavailable for what may be sent again
+        later.
         """
         header = self._header()
         stored = Stored(self._key, self._size, self._crc32, self._source.kind, self._source.peer)
         record = record_of(header, stored, self._ingest._settings.patient_id_issuer)
+        if study_instance_uid not in (None, record.study_instance_uid):
+            raise OtherStudy(
+                f"it belongs to another study than {study_instance_uid}", record.sop_instance_uid
+            )
         self._object.commit()
         # Should the index fail now, the object stays: whether its rows were committed is unknown,
         # and rows without an object would be worse than an object without rows (`pacs scrub`).

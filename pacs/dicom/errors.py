@@ -38,3 +38,7 @@ class InvalidUid(IngestError):
 
 class TooLarge(IngestError):
     """The object is larger than this archive takes (`max_object_bytes`)."""
+
+
+class OtherStudy(IngestError):
+    """An object of another study than the one that its sender named beforehand."""
