@@ -1,0 +1,14 @@
+/** Addresses under /dicomweb (PS3.18 section 10.4). */
+
+const series = (study: string, seriesUID: string) => `/dicomweb/studies/${study}/series/${seriesUID}`;
+const instance = (study: string, seriesUID: string, sop: string) => `${series(study, seriesUID)}/instances/${sop}`;
+
+export const metadataUrl = (study: string, seriesUID: string) => `${series(study, seriesUID)}/metadata`;
+export const thumbnailUrl = (study: string, seriesUID: string, sop: string) =>
+  `${instance(study, seriesUID, sop)}/thumbnail`;
+export const renderedUrl = (study: string, seriesUID: string, sop: string, frame = 1) =>
+  frame === 1
+    ? `${instance(study, seriesUID, sop)}/rendered`
+    : `${instance(study, seriesUID, sop)}/frames/${frame}/rendered`;
+export const frameUrl = (study: string, seriesUID: string, sop: string, frame: number) =>
+  `${instance(study, seriesUID, sop)}/frames/${frame}`;
