@@ -1,0 +1,35 @@
+"""The command line: `pacs`, the front door.
+
+It starts quickly because each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pacs.cli import devices, people, serving
+from pacs.errors import PacsError
+from storage.errors import StoreError
+
+app = typer.Typer(
+    name="pacs",
+    help="Filmless: a PACS with AI-assisted reading.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serving.serve)
+app.add_typer(people.users, name="users")
+app.add_typer(people.tokens, name="tokens")
+app.add_typer(devices.devices, name="devices")
+
+
+def main() -> None:
+    """Run the command line; what cannot be done is one line on stderr and exit status 1."""
+    try:
+        app()
+    except (PacsError, StoreError) as error:
+        sys.stderr.write(f"pacs: {' '.join(str(error).split())}\n")
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The running product: a supervisor, the database, and one process a part."""

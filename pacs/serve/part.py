@@ -1,0 +1,102 @@
+"""One part of the product, in a process of its own: `python -m pacs.serve.part NAME`.
+
+The supervisor writes one line of JSON to its standard input (settings, and the database's URL,
+which holds a password and so is no argument) and keeps that pipe open: when it closes, the
+supervisor is gone and the part ends too. The part says that it works by a line on the
+descriptor that is its second argument.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import orjson
+
+from pacs.archive import Archive, open_archive
+from pacs.errors import PacsError
+from pacs.logs import configure_logs
+from pacs.settings import Settings
+from storage.errors import StoreError
+
+PartName = Literal["dicom", "api", "worker"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
+
+_GRACE_SECONDS = 20.0
+_AI_PACKAGES = ("torch", "monai", "highdicom")
+
+log = logging.getLogger(__name__)
+
+
+def main(name: str, ready_descriptor: int) -> int:
+    """Run one part until SIGTERM, or until the supervisor dies."""
+    configure_logs(name)
+    order = orjson.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_supervisor, name="lifeline", daemon=True).start()
+
+    said = threading.Event()
+
+    def ready(_address: str) -> None:
+        if not said.is_set():  # a worker says it after each reconnection
+            said.set()
+            os.write(ready_descriptor, b"ready\n")
+            os.close(ready_descriptor)
+
+    settings = Settings(**order["settings"])
+    try:
+        with open_archive(settings, order["database_url"]) as archive:
+            _run(name, archive, ready)
+    except (PacsError, StoreError) as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _run(name: str, archive: Archive, ready: Callable[[str], None]) -> None:
+    settings = archive.settings
+    if name == "dicom":
+        from dicom_node.server import run as run_dicom
+
+        run_dicom(archive, settings.host, settings.dicom_port, ready)
+    elif name == "api":
+        from viewer_api.server import run as run_api
+
+        run_api(archive, settings.host, settings.http_port, ready)
+    else:
+        _run_worker(archive, ready)
+
+
+def _run_worker(archive: Archive, ready: Callable[[str], None]) -> None:
+    from pacs.worker import run_worker
+
+    missing = [name for name in _AI_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        log.warning(
+            "no triage on this machine: %s is not installed (pip install 'filmless[ai]')",
+            ", ".join(missing),
+        )
+        run_worker(archive, ready, None)
+        return
+    from ai_models.worker import register
+
+    run_worker(archive, ready, register)
+
+
+def _end_with_supervisor() -> None:
+    """Wait for the end of the pipe from the supervisor, then stop as if it had said so."""
+    while sys.stdin.buffer.read(1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
