@@ -50,7 +50,8 @@ __all__ = [
     "Truncated",
 ]
 
-PREFIX = "instances/"
+ACQUIRED = "instances/"
+RESULTS = "results/"
 _COMPARED_BYTES = 1 << 20
 
 Bytes = bytes | bytearray | memoryview
@@ -83,7 +84,7 @@ class Ingest:
     def __init__(self, settings: Settings, engine: Engine, store: ObjectStore) -> None:
         self._settings = settings
         self._store = store
-        self._writer = IndexWriter(engine, self._same_bytes, upload=isinstance(store, SpooledStore))
+        self._writer = IndexWriter(engine, self.same_bytes, upload=isinstance(store, SpooledStore))
 
     def begin(self, source: Source) -> "Intake":
         """An object that will be written bit by bit; use it as a context manager.
@@ -103,8 +104,11 @@ class Ingest:
         """Ends the index writer once it has written what waits."""
         self._writer.close()
 
-    def _same_bytes(self, known: ExistingInstance, record: Record) -> bool:
-        """Whether both objects hold the same data set; their file meta may differ."""
+    def same_bytes(self, known: ExistingInstance, record: Record) -> bool:
+        """Whether both objects hold the same data set; their file meta may differ.
+
+        Raises StoreError where one of them cannot be read.
+        """
         length = record.size - record.dataset_start
         if (known.size - known.dataset_start, known.dataset_crc32) != (
             length,
@@ -126,7 +130,7 @@ class Intake:
     def __init__(self, ingest: Ingest, source: Source) -> None:
         self._ingest = ingest
         self._source = source
-        self._key = _new_key()
+        self._key = _new_key(RESULTS if source.kind == "ai" else ACQUIRED)
         self._object: ObjectWriter = ingest._store.create(self._key)
         self._head = bytearray()
         self._meta: FileMeta | None = None
@@ -200,7 +204,10 @@ class Intake:
             return read_header(view, self._ingest._settings.max_object_bytes)
 
 
-def _new_key() -> str:
-    """A key by day of arrival, in the order of arrival within a process."""
+def _new_key(prefix: str) -> str:
+    """A key by day of arrival, in the order of arrival.
+
+    Results of an AI have a prefix of their own, so that a new index knows them for what they are.
+    """
     unique = f"{time.time_ns():016x}{os.getpid() & 0xFFFF:04x}{uuid.uuid4().hex[:12]}"
-    return f"{PREFIX}{datetime.now(UTC):%Y/%m/%d}/{unique}.dcm"
+    return f"{prefix}{datetime.now(UTC):%Y/%m/%d}/{unique}.dcm"
