@@ -5,7 +5,7 @@ Those with a column can be matched; those without are returned from the level's 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, unique
 from typing import Any, Literal, get_args
 
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
@@ -26,15 +26,16 @@ class QueryError(PacsError):
         self.tag = tag
 
 
+@unique
 class Matching(Enum):
     """How a key of an attribute selects (PS3.4 C.2.2.2)."""
 
     UID = "single value or list of UIDs"
     EXACT = "single value or wildcard, as written"
     FOLDED = "single value or wildcard, without regard to case and diacritics"
-    DATE = "single value or range"
-    TIME = "single value or range"
-    NUMBER = "single value"
+    DATE = "single day or range of days"
+    TIME = "single time or range of times"
+    NUMBER = "single number"
     MODALITIES = "any of the study's modalities"
 
 
@@ -112,7 +113,7 @@ def keyword_to_tag(name: str) -> str:
     bare = name.replace(",", "").upper()
     if len(bare) == 8 and not bare.strip("0123456789ABCDEF"):
         return bare
-    tag = tag_for_keyword(name) if name in keyword_dict else None
+    tag = tag_for_keyword(name) if name and name in keyword_dict else None
     if tag is None:
         raise QueryError(name, "is neither a tag nor the keyword of an attribute")
     return f"{tag:08X}"

@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.sql.elements import ColumnElement
 
 from pacs.dicom.header import is_uid
@@ -115,7 +116,7 @@ def _from_patients() -> Select[Any]:
     return (
         select(studies.c.attributes.label("study"))
         .select_from(patients.join(studies))
-        .distinct(patients.c.id)
+        .ext(distinct_on(patients.c.id))
         .order_by(patients.c.id, studies.c.id.desc())
     )
 

@@ -1,0 +1,187 @@
+"""Attribute matching (PS3.4 C.2.2.2): what each kind of key selects."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pacs.archive import Archive
+from pacs.index.attributes import KEYS
+from pacs.index.query import Query, QueryError, Scope, count, keyword_to_tag, search
+from pacs.ingest import Source
+
+MODALITY = Source("dimse", "CR1")
+MakeFile = Callable[..., bytes]
+
+STUDIES: list[dict[str, object]] = [
+    {
+        "StudyInstanceUID": "1.1",
+        "StudyDate": "20260105",
+        "StudyTime": "101530",
+        "AccessionNumber": "A-1",
+        "PatientID": "079001",
+        "PatientName": "Nguyễn^Văn^Đức",
+        "PatientBirthDate": "19700101",
+        "Modality": "DX",
+        "StudyDescription": "X-quang ngực thẳng",
+        "BodyPartExamined": "CHEST",
+    },
+    {
+        "StudyInstanceUID": "1.2",
+        "StudyDate": "20260110",
+        "StudyTime": "235959.5",
+        "AccessionNumber": "A_2",
+        "PatientID": "079002",
+        "PatientName": "TRẦN^THỊ^HOA",
+        "PatientBirthDate": "19851231",
+        "Modality": "CT",
+        "StudyDescription": "CT sọ não",
+        "BodyPartExamined": "HEAD",
+    },
+    {
+        "StudyInstanceUID": "1.3",
+        "StudyDate": "",
+        "StudyTime": "",
+        "AccessionNumber": "",
+        "PatientID": "079002",
+        "PatientName": "Trần^Thị^Hoa",
+        "PatientBirthDate": "19851231",
+        "Modality": "DX",
+        "StudyDescription": "",
+        "BodyPartExamined": "",
+    },
+]
+
+
+@pytest.fixture
+def filled(archive: Archive, make_file: MakeFile) -> Archive:
+    for attributes in STUDIES:
+        archive.ingest.receive([make_file(**attributes)], MODALITY)
+    return archive
+
+
+def found(archive: Archive, matches: Mapping[str, str], **options: object) -> list[str]:
+    query = Query("STUDY", {keyword_to_tag(k): v for k, v in matches.items()}, **options)  # type: ignore[arg-type]
+    with archive.engine.connect() as connection:
+        answers = search(connection, query)
+        if not options:
+            assert count(connection, query) == len(answers)
+    return sorted(answer["0020000D"]["Value"][0] for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("matches", "expected"),
+    [
+        ({}, ["1.1", "1.2", "1.3"]),
+        ({"PatientName": ""}, ["1.1", "1.2", "1.3"]),
+        ({"PatientName": "*"}, ["1.1", "1.2", "1.3"]),
+        ({"PatientName": "nguyen^van^duc"}, ["1.1"]),
+        ({"PatientName": "NGUYỄN*"}, ["1.1"]),
+        ({"PatientName": "tr?n^*"}, ["1.2", "1.3"]),
+        ({"PatientName": "tran"}, []),
+        ({"PatientID": "079001"}, ["1.1"]),
+        ({"PatientID": "0790*"}, ["1.1", "1.2", "1.3"]),
+        ({"AccessionNumber": "A-1"}, ["1.1"]),
+        ({"AccessionNumber": "A_?"}, ["1.2"]),
+        ({"AccessionNumber": "A%"}, []),
+        ({"AccessionNumber": "a-1"}, []),
+        ({"StudyDate": "20260105"}, ["1.1"]),
+        ({"StudyDate": "20260105-20260110"}, ["1.1", "1.2"]),
+        ({"StudyDate": "-20260109"}, ["1.1"]),
+        ({"StudyDate": "20260106-"}, ["1.2"]),
+        ({"StudyTime": "10"}, ["1.1"]),
+        ({"StudyTime": "1015-1015"}, ["1.1"]),
+        ({"StudyTime": "235959-"}, ["1.2"]),
+        ({"StudyInstanceUID": "1.1\\1.3"}, ["1.1", "1.3"]),
+        ({"StudyInstanceUID": "1.1,1.2"}, ["1.1", "1.2"]),
+        ({"ModalitiesInStudy": "CT"}, ["1.2"]),
+        ({"ModalitiesInStudy": "CT\\DX"}, ["1.1", "1.2", "1.3"]),
+        ({"ModalitiesInStudy": "C*"}, ["1.2"]),
+        ({"Modality": "DX"}, ["1.1", "1.3"]),
+        ({"BodyPartExamined": "CHEST"}, ["1.1"]),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}, ["1.1", "1.2", "1.3"]),
+        ({"StudyDescription": "x-quang nguc*"}, ["1.1"]),
+        ({"NumberOfStudyRelatedInstances": "1"}, ["1.1", "1.2", "1.3"]),
+        ({"PatientBirthDate": "19851231", "ModalitiesInStudy": "DX"}, ["1.3"]),
+        ({"PatientComments": "not a key of the index"}, ["1.1", "1.2", "1.3"]),
+    ],
+)
+def test_keys_select(filled: Archive, matches: dict[str, str], expected: list[str]) -> None:
+    assert found(filled, matches) == expected
+
+
+def test_fuzzy_names_are_found_by_beginnings_in_any_order(filled: Archive) -> None:
+    assert found(filled, {"PatientName": "duc nguy"}, fuzzy=True) == ["1.1"]
+    assert found(filled, {"PatientName": "hoa"}, fuzzy=True) == ["1.2", "1.3"]
+    assert found(filled, {"PatientName": "!!"}, fuzzy=True) == ["1.1", "1.2", "1.3"]
+
+
+def test_pages_and_order(filled: Archive) -> None:
+    with filled.engine.connect() as connection:
+        pages = [
+            search(connection, Query("STUDY", {}, limit=1, offset=offset)) for offset in range(4)
+        ]
+    assert [[answer["0020000D"]["Value"][0] for answer in page] for page in pages] == [
+        ["1.2"],
+        ["1.1"],
+        ["1.3"],
+        [],
+    ]
+
+
+def test_levels(filled: Archive) -> None:
+    with filled.engine.connect() as connection:
+        people = search(connection, Query("PATIENT", {}))
+        series = search(connection, Query("SERIES", {"0020000D": "1.1"}, include="all"))
+        images = search(connection, Query("IMAGE", {"0020000D": "1.1"}))
+        none = search(connection, Query("IMAGE", {"0020000D": "1.1"}), Scope("1.2"))
+        chest = search(connection, Query("SERIES", {"00080061": "D*"}))
+    assert sorted(person["00100020"]["Value"][0] for person in people) == ["079001", "079002"]
+    assert series[0]["00201209"]["Value"] == [1]
+    assert series[0]["00080061"]["Value"] == ["DX"]
+    assert images[0]["00280010"]["Value"] == [8]
+    assert none == []
+    assert len(chest) == 2
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("StudyDate", "2026"),
+        ("StudyDate", "20261301"),
+        ("StudyDate", "-"),
+        ("StudyTime", "9999"),
+        ("StudyInstanceUID", "1.2.x"),
+        ("StudyInstanceUID", "\\".join(["1.2"] * 2000)),
+        ("InstanceNumber", "one"),
+        ("InstanceNumber", "9" * 20),
+    ],
+)
+def test_what_cannot_be_asked_is_said(filled: Archive, keyword: str, value: str) -> None:
+    with pytest.raises(QueryError) as refusal:
+        found(filled, {keyword: value})
+    assert refusal.value.tag == keyword_to_tag(keyword)
+
+
+def test_names_of_attributes() -> None:
+    assert keyword_to_tag("PatientName") == keyword_to_tag("0010,0010") == "00100010"
+    for name in ("PatientNam", "0010001", "", "'; DROP TABLE studies"):
+        with pytest.raises(QueryError):
+            keyword_to_tag(name)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(sorted(KEYS)), st.text(max_size=20), max_size=4),
+    st.sampled_from(["PATIENT", "STUDY", "SERIES", "IMAGE"]),
+    st.booleans(),
+)
+def test_no_value_breaks_the_database(
+    archive: Archive, matches: dict[str, str], level: str, fuzzy: bool
+) -> None:
+    with archive.engine.connect() as connection:
+        try:
+            search(connection, Query(level, matches, fuzzy=fuzzy))  # type: ignore[arg-type]
+        except QueryError as refusal:
+            assert refusal.tag in matches
