@@ -35,7 +35,7 @@ from storage.store import ObjectStat
 
 PART_SIZE = 16 * 1024 * 1024
 _CONNECT_SECONDS = 3.0
-_READ_SECONDS = 60.0
+_READ_SECONDS = 30.0
 _RETRIES = 2
 _CONNECTIONS = 32
 _STREAM_BUFFER = 256 * 1024
@@ -51,7 +51,7 @@ _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Expi
 class S3Store:
     """An ObjectStore in one bucket, which has to exist. Writes are staged as files in `staging`.
 
-    Connections are given up after 3 seconds without an answer to the knock or 60 without a byte,
+    Connections are given up after 3 seconds without a connection or 30 without a byte,
     and tried three times in all. Certificates are checked against SSL_CERT_FILE where it is set.
 
     Raises:

@@ -87,12 +87,13 @@ def spooled(new_bench: Callable[[Kind], Bench]) -> SpooledStore:
 
 
 class Wire:
-    """A TCP proxy: passes everything on, until told to cut an answer or to alter a request."""
+    """A TCP proxy: passes everything on, until told to cut answers or to alter what passes."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.answers_to_cut = 0
         self.cut_after = 0
         self.alter: Callable[[bytes], bytes] = bytes
+        self.alter_answer: Callable[[bytes], bytes] = bytes
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -107,7 +108,11 @@ class Wire:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
+                try:
+                    far = socket.create_connection(self._target)
+                except ConnectionRefusedError:
+                    near.close()
+                    continue
                 for way in (self._requests, self._answers):
                     threading.Thread(target=way, args=(near, far), daemon=True).start()
 
@@ -126,7 +131,7 @@ class Wire:
                     self.answers_to_cut -= 1
                     near.shutdown(socket.SHUT_RDWR)
                     return
-                near.sendall(data)
+                near.sendall(self.alter_answer(data))
 
 
 @pytest.fixture
