@@ -60,4 +60,5 @@ CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_events
 """Run after the table is made; each is one statement. Migrations execute the same text."""
 
 for _statement in APPEND_ONLY_SQL:
-    event.listen(audit_events, "after_create", DDL(_statement.replace("%", "%%")))
+    _ddl = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    event.listen(audit_events, "after_create", _ddl)

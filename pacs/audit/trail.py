@@ -1,4 +1,4 @@
-"""Recording reads without slowing them down: one row per actor, study and action in five minutes."""
+"""Recording reads without slowing them: one row per actor, study and action in five minutes."""
 
 from __future__ import annotations
 

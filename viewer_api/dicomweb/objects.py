@@ -1,0 +1,158 @@
+"""WADO-RS: whole objects and their metadata (PS3.18 sections 10.4.1.1.1 and 10.4.1.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from pacs.archive import Archive
+from pacs.retrieve import StoredInstance, instances, metadata, read_object
+from viewer_api.access import Principal, Reader
+from viewer_api.dicomweb.accept import Offer
+from viewer_api.dicomweb.multipart import (
+    PART_STOP,
+    message_end,
+    new_boundary,
+    part_start,
+    write_message,
+)
+from viewer_api.dicomweb.resources import Target, negotiate, record_read, target, url_of
+from viewer_api.dicomweb.search import JSON_OFFERS
+from viewer_api.door import door_of
+from viewer_api.responses import PRIVATE, etag_of, text_response, unchanged
+
+router = APIRouter(tags=["DICOMweb retrieve"])
+
+DICOM = "application/dicom"
+
+
+@router.get("/studies/{study}", summary="Retrieve a study")
+def study_objects(request: Request, study: str, principal: Reader) -> Response:
+    """Every instance of the study, byte for byte as it was sent."""
+    return _objects(request, principal, target(request, principal, study))
+
+
+@router.get("/studies/{study}/series/{series}", summary="Retrieve a series")
+def series_objects(request: Request, study: str, series: str, principal: Reader) -> Response:
+    """Every instance of the series, byte for byte as it was sent."""
+    return _objects(request, principal, target(request, principal, study, series))
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}", summary="Retrieve an instance")
+def instance_object(
+    request: Request, study: str, series: str, instance: str, principal: Reader
+) -> Response:
+    """The instance, byte for byte as it was sent."""
+    return _objects(request, principal, target(request, principal, study, series, instance))
+
+
+@router.get("/studies/{study}/metadata", summary="Retrieve the metadata of a study")
+def study_metadata(request: Request, study: str, principal: Reader) -> Response:
+    """All attributes but bulk data of every instance of the study, as DICOM JSON."""
+    return _metadata(request, principal, target(request, principal, study))
+
+
+@router.get(
+    "/studies/{study}/series/{series}/metadata", summary="Retrieve the metadata of a series"
+)
+def series_metadata(request: Request, study: str, series: str, principal: Reader) -> Response:
+    """All attributes but bulk data of every instance of the series, as DICOM JSON."""
+    return _metadata(request, principal, target(request, principal, study, series))
+
+
+@router.get(
+    "/studies/{study}/series/{series}/instances/{instance}/metadata",
+    summary="Retrieve the metadata of an instance",
+)
+def instance_metadata(
+    request: Request, study: str, series: str, instance: str, principal: Reader
+) -> Response:
+    """All attributes but bulk data of the instance, as DICOM JSON."""
+    return _metadata(request, principal, target(request, principal, study, series, instance))
+
+
+def _metadata(request: Request, principal: Principal, asked: Target) -> Response:
+    media_type = negotiate(request, JSON_OFFERS).media_type
+    with door_of(request).archive.engine.connect() as connection:
+        rows = metadata(
+            connection,
+            study=asked.study,
+            series=asked.series,
+            instance=asked.instance,
+            scope=principal.scope,
+        )
+    record_read(request, principal, "study.metadata", asked.study)
+    body = f"[{','.join(rows)}]".encode()
+    etag = etag_of(body)
+    return unchanged(request, etag) or text_response(
+        request, body, media_type, headers={"ETag": etag}
+    )
+
+
+def _objects(request: Request, principal: Principal, asked: Target) -> Response:
+    archive = door_of(request).archive
+    with archive.engine.connect() as connection:
+        found = instances(
+            connection,
+            study=asked.study,
+            series=asked.series,
+            instance=asked.instance,
+            scope=principal.scope,
+        )
+    form = negotiate(request, _offers(found, one=asked.instance is not None))
+    record_read(request, principal, "study.retrieved", asked.study)
+    if not form.multipart:
+        return _single(archive, found[0])
+    return _multipart(request, archive, found)
+
+
+def _offers(found: list[StoredInstance], *, one: bool) -> list[Offer]:
+    """As stored; a syntax that is asked for by name must be that of every object."""
+    syntaxes = {stored.transfer_syntax_uid for stored in found}
+    syntax = syntaxes.pop() if len(syntaxes) == 1 else None
+    multipart = Offer(DICOM, multipart=True, transfer_syntax=syntax)
+    return [multipart, Offer(DICOM, transfer_syntax=syntax)] if one else [multipart]
+
+
+def _single(archive: Archive, stored: StoredInstance) -> Response:
+    return StreamingResponse(
+        _begun(read_object(archive, stored)),
+        headers={**PRIVATE, "Content-Length": str(stored.size)},
+        media_type=f"{DICOM}; transfer-syntax={stored.transfer_syntax_uid}",
+    )
+
+
+def _multipart(request: Request, archive: Archive, found: list[StoredInstance]) -> Response:
+    boundary = new_boundary()
+    headers = [_part_headers(request, stored) for stored in found]
+    parts = (
+        (head, read_object(archive, stored)) for head, stored in zip(headers, found, strict=True)
+    )
+    # The length is known beforehand, so that a transfer that breaks off is seen to have broken off.
+    length = (
+        sum(len(part_start(boundary, head)) for head in headers)
+        + sum(stored.size + len(PART_STOP) for stored in found)
+        + len(message_end(boundary))
+    )
+    return StreamingResponse(
+        _begun(write_message(boundary, parts)),
+        headers={**PRIVATE, "Content-Length": str(length)},
+        media_type=f'multipart/related; type="{DICOM}"; boundary={boundary}',
+    )
+
+
+def _part_headers(request: Request, stored: StoredInstance) -> Mapping[str, str]:
+    where = Target(stored.study_instance_uid, stored.series_instance_uid, stored.sop_instance_uid)
+    return {
+        "Content-Type": f"{DICOM}; transfer-syntax={stored.transfer_syntax_uid}",
+        "Content-Location": url_of(request, where),
+        "Content-Length": str(stored.size),
+    }
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, with the first ones read: what fails at once fails with a right status."""
+    return chain(list(islice(pieces, 2)), pieces)

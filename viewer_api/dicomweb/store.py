@@ -1,0 +1,298 @@
+"""STOW-RS: store instances (PS3.18 section 10.5), streamed through the one way in."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from pacs.archive import Archive
+from pacs.database.errors import DatabaseError
+from pacs.ingest import (
+    IngestError,
+    Intake,
+    InvalidUid,
+    MissingAttribute,
+    OtherStudy,
+    Received,
+    Source,
+    TooLarge,
+)
+from pacs.people.permissions import Permission
+from storage.errors import StoreError, StoreFull
+from viewer_api.access import Principal, allow
+from viewer_api.dicomweb.multipart import (
+    MultipartError,
+    MultipartParser,
+    PartBegin,
+    PartData,
+    boundary_of,
+    parse_content_type,
+)
+from viewer_api.dicomweb.resources import Target, target, url_of
+from viewer_api.door import door_of
+from viewer_api.problems import Problem, bad_request, problem_of
+
+router = APIRouter(tags=["DICOMweb store"])
+
+DICOM = "application/dicom"
+_BATCH_BYTES = 1 << 20
+_COMMITS_AT_ONCE = 8
+
+# Failure reasons, PS3.18 table 10.5.3-1 and PS3.4 table B.2-1.
+PROCESSING_FAILURE = 0x0110
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_MISMATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+Writer = Annotated[Principal, Depends(allow(Permission.STORE))]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the parts of one request."""
+
+    stored: list[Received] = field(default_factory=list)
+    failed: list[Exception] = field(default_factory=list)
+
+
+@router.post("/studies", summary="Store instances")
+async def store(request: Request, principal: Writer) -> Response:
+    """Store DICOM objects of any study; each is safe on disk when the answer names it."""
+    return await _store(request, principal, None)
+
+
+@router.post("/studies/{study}", summary="Store instances of a study")
+async def store_in_study(request: Request, study: str, principal: Writer) -> Response:
+    """Store DICOM objects of this study; those of another are refused."""
+    return await _store(request, principal, target(request, principal, study).study)
+
+
+async def _store(request: Request, principal: Principal, study: str | None) -> Response:
+    parser = _parser(request.headers.get("content-type", ""))
+    archive = door_of(request).archive
+    source = Source("stow", principal.actor, principal.address)
+    receiving = _Receiving(archive, source, study)
+    try:
+        batch = bytearray()
+        async for chunk in request.stream():
+            batch += chunk
+            if len(batch) >= _BATCH_BYTES:
+                await to_thread.run_sync(receiving.take, parser, batch)
+                batch = bytearray()
+        await to_thread.run_sync(receiving.take, parser, batch)
+        parser.close()
+        outcome = await to_thread.run_sync(receiving.finish)
+    except MultipartError as error:
+        outcome = await to_thread.run_sync(receiving.finish)
+        if not outcome.stored:
+            raise bad_request("bad_multipart", f"The body cannot be read: {error}.") from error
+        outcome.failed.append(error)
+    finally:
+        await to_thread.run_sync(receiving.close)
+    await to_thread.run_sync(_record, request, principal, outcome)
+    return _answer(request, outcome, study)
+
+
+def _parser(content_type: str) -> MultipartParser:
+    media_type, parameters = parse_content_type(content_type)
+    if media_type != "multipart/related" or parameters.get("type", DICOM).lower() != DICOM:
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            'Objects are stored as multipart/related; type="application/dicom".',
+        )
+    try:
+        return MultipartParser(boundary_of(parameters))
+    except MultipartError as error:
+        raise bad_request("bad_multipart", f"The body cannot be read: {error}.") from error
+
+
+class _Receiving:
+    """The parts of one request on their way in.
+
+    Bytes are written as they come; the commits, each of which waits for the disk, run beside the
+    reading and share their waiting (group commit).
+    """
+
+    def __init__(self, archive: Archive, source: Source, study: str | None) -> None:
+        self._archive = archive
+        self._source = source
+        self._study = study
+        self._intake: Intake | None = None
+        self._commits = ThreadPoolExecutor(_COMMITS_AT_ONCE, thread_name_prefix="stow")
+        self._waiting: deque[Future[Received]] = deque()
+        self._outcome = Outcome()
+
+    def take(self, parser: MultipartParser, data: bytes | bytearray) -> None:
+        """Write what the next bytes of the body hold. Raises MultipartError."""
+        for event in parser.feed(data):
+            if isinstance(event, PartBegin):
+                self._begin(event)
+            elif isinstance(event, PartData):
+                self._write(event.data)
+            else:
+                self._end()
+
+    def finish(self) -> Outcome:
+        """Wait until every whole part is safe or refused."""
+        while self._waiting:
+            self._settle(self._waiting.popleft())
+        return self._outcome
+
+    def close(self) -> None:
+        """Drop the part that did not end, and the threads."""
+        self._drop()
+        self._commits.shutdown(wait=True)
+
+    def _begin(self, part: PartBegin) -> None:
+        media_type, _ = parse_content_type(part.headers.get("content-type", DICOM))
+        if media_type != DICOM:
+            self._outcome.failed.append(_NotDicomPart(media_type))
+            return
+        try:
+            self._intake = self._archive.ingest.begin(self._source)
+        except (StoreError, DatabaseError) as error:
+            self._outcome.failed.append(error)
+
+    def _write(self, data: bytes) -> None:
+        if self._intake is None:
+            return
+        try:
+            self._intake.write(data)
+        except (IngestError, StoreError, DatabaseError) as error:
+            self._outcome.failed.append(error)
+            self._drop()
+
+    def _end(self) -> None:
+        if self._intake is None:
+            return
+        intake, self._intake = self._intake, None
+        self._waiting.append(self._commits.submit(self._commit, intake))
+        if len(self._waiting) > 2 * _COMMITS_AT_ONCE:
+            self._settle(self._waiting.popleft())
+
+    def _commit(self, intake: Intake) -> Received:
+        with intake:
+            return intake.commit(study_instance_uid=self._study)
+
+    def _settle(self, commit: Future[Received]) -> None:
+        try:
+            self._outcome.stored.append(commit.result())
+        except (IngestError, StoreError, DatabaseError) as error:
+            self._outcome.failed.append(error)
+
+    def _drop(self) -> None:
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.__exit__(None, None, None)
+
+
+class _NotDicomPart(Exception):
+    """A part of another media type than application/dicom."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f"a part is {media_type[:80]!r}, not application/dicom")
+
+
+def _record(request: Request, principal: Principal, outcome: Outcome) -> None:
+    door = door_of(request)
+    studies: dict[str, int] = {}
+    for received in outcome.stored:
+        studies[received.study_instance_uid] = studies.get(received.study_instance_uid, 0) + 1
+    for study, count in studies.items():
+        door.audit.record(
+            principal.actor,
+            "dicomweb.store",
+            study_instance_uid=study,
+            detail={"instances": count},
+            address=principal.address,
+        )
+    if outcome.failed:
+        door.audit.record(
+            principal.actor,
+            "dicomweb.store",
+            "failed",
+            detail={"instances": len(outcome.failed)},
+            address=principal.address,
+        )
+
+
+def _answer(request: Request, outcome: Outcome, study: str | None) -> Response:
+    if not outcome.stored and outcome.failed:
+        _raise_if_temporary(outcome.failed)
+    if not outcome.stored and not outcome.failed:
+        raise bad_request("no_instances", "The body holds no instance.")
+    body: dict[str, Any] = {}
+    uid = study or (outcome.stored[0].study_instance_uid if outcome.stored else None)
+    if uid is not None:
+        body["00081190"] = _element("UR", url_of(request, Target(uid)))
+    if outcome.stored:
+        items = [_stored_item(request, received) for received in outcome.stored]
+        body["00081199"] = {"vr": "SQ", "Value": items}
+    named, unnamed = _failures(outcome.failed)
+    if named:
+        body["00081198"] = {"vr": "SQ", "Value": named}
+    if unnamed:
+        body["0008119A"] = {"vr": "SQ", "Value": unnamed}
+    status = 200 if not outcome.failed else 202 if outcome.stored else 409
+    return Response(orjson.dumps(body), status, media_type="application/dicom+json")
+
+
+def _raise_if_temporary(failed: list[Exception]) -> None:
+    """Where nothing could be kept for a reason that will pass, the whole request may come again."""
+    for error in failed:
+        if isinstance(error, StoreError | DatabaseError):
+            raise problem_of(error)
+
+
+def _stored_item(request: Request, received: Received) -> dict[str, Any]:
+    where = Target(
+        received.study_instance_uid, received.series_instance_uid, received.sop_instance_uid
+    )
+    return {
+        "00081150": _element("UI", received.sop_class_uid),
+        "00081155": _element("UI", received.sop_instance_uid),
+        "00081190": _element("UR", url_of(request, where)),
+    }
+
+
+def _failures(failed: list[Exception]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Items of Failed SOP Sequence, and of Other Failures Sequence for what has no name."""
+    named, unnamed = [], []
+    for error in failed:
+        reason = {"00081197": _element("US", _reason(error))}
+        uid = getattr(error, "sop_instance_uid", None)
+        if uid:
+            identity = {"00081155": _element("UI", uid)}
+            sop_class = getattr(error, "sop_class_uid", None)
+            if sop_class:
+                identity["00081150"] = _element("UI", sop_class)
+            named.append(identity | reason)
+        else:
+            unnamed.append(reason)
+    return named, unnamed
+
+
+def _reason(error: Exception) -> int:
+    match error:
+        case StoreFull():
+            return OUT_OF_RESOURCES
+        case StoreError() | DatabaseError():
+            return PROCESSING_FAILURE
+        case TooLarge():
+            return OUT_OF_RESOURCES
+        case MissingAttribute() | InvalidUid() | OtherStudy():
+            return DATA_SET_MISMATCH
+        case _:
+            return CANNOT_UNDERSTAND
+
+
+def _element(vr: str, value: object) -> dict[str, Any]:
+    return {"vr": vr, "Value": [value]}

@@ -1,0 +1,135 @@
+"""What every request must fulfil and every answer carries."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from viewer_api.problems import Problem, problem_response
+
+_LONGEST_QUERY = 32 * 1024
+_LONGEST_PATH = 8 * 1024
+_LONGEST_HEADERS = 64 * 1024
+_LONGEST_BODY = 64 * 1024
+_STREAMED = re.compile(r"/dicomweb/studies(?:/[^/]+)?")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_PAGE_POLICY = (
+    "default-src 'self'; "
+    # WebAssembly decoders; they are fetched from here and handed to workers as blobs.
+    "script-src 'self' 'wasm-unsafe-eval' blob:; "
+    "worker-src 'self' blob:; "
+    "connect-src 'self' blob: data:; "
+    "img-src 'self' blob: data:; "
+    "style-src 'self' 'unsafe-inline'; "
+    "font-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+# A worker takes its policy from its own script's answer. The decoders' glue code (Emscripten) makes
+# functions from text, which no page may do and workers must; they touch no page.
+_WORKER_POLICY = _PAGE_POLICY.replace("'wasm-unsafe-eval'", "'wasm-unsafe-eval' 'unsafe-eval'")
+
+
+class SecurityHeaders:
+    """ASGI middleware: the headers that keep browsers from being turned against the archive."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the headers."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                script = scope["path"].startswith("/assets/") and scope["path"].endswith(".js")
+                headers["Content-Security-Policy"] = _WORKER_POLICY if script else _PAGE_POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class RequestChecks:
+    """ASGI middleware: refuses what is too large, malformed, or sent by another site's page."""
+
+    def __init__(self, app: ASGIApp, public_url: str | None) -> None:
+        self._app = app
+        self._public_origin = _origin(public_url) if public_url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer with the problem it has."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        problem = self._problem(scope)
+        if problem is not None:
+            await problem_response(Request(scope), problem)(scope, receive, send)
+            return
+        if _STREAMED.fullmatch(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > _LONGEST_BODY:
+                raise _too_large()
+            return message
+
+        await self._app(scope, receive_bounded, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        query: bytes = scope["query_string"]
+        if len(query) > _LONGEST_QUERY or len(scope.get("raw_path") or b"") > _LONGEST_PATH:
+            return Problem(414, "uri_too_long", "The address is too long.")
+        if sum(len(name) + len(value) for name, value in headers.raw) > _LONGEST_HEADERS:
+            return Problem(431, "headers_too_large", "The request's headers are too large.")
+        if b"%00" in query or "\0" in scope["path"]:
+            return Problem(400, "bad_request", "The address holds a null character.")
+        if not _HOST.fullmatch(headers.get("host", "localhost")):
+            return Problem(400, "bad_request", "The Host header is not a host.")
+        length = headers.get("content-length", "0")
+        if not _STREAMED.fullmatch(scope["path"]) and (
+            not length.isdigit() or int(length) > _LONGEST_BODY
+        ):
+            return _too_large()
+        if scope["method"] not in _SAFE_METHODS and not self._same_site(scope, headers):
+            return Problem(403, "cross_site", "Another site's page may not do this.")
+        return None
+
+    def _same_site(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a write comes from our own pages or from a program.
+
+        Browsers send Origin with every write across sites; programs send none, and cannot be made
+        to send a cookie that is not theirs. A bearer token is no cookie: no page can borrow it.
+        """
+        origin = headers.get("origin")
+        if "authorization" in headers:
+            return True
+        if origin is None:
+            return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        return origin in (f"{scope['scheme']}://{headers.get('host', '')}", self._public_origin)
+
+
+def _too_large() -> Problem:
+    return Problem(413, "too_large", f"The body is larger than {_LONGEST_BODY} bytes.")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,87 @@
+"""The web's door as a process: uvicorn, from the first socket to the last answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from pacs.archive import Archive
+from viewer_api.app import create_app
+from viewer_api.door import Door
+from viewer_api.errors import AddressInUse
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_FINISH_SECONDS = 30
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says when it is ready, and ends live streams before it waits for answers."""
+
+    def __init__(
+        self, app: FastAPI, listening: socket.socket, ready: Callable[[str], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_FINISH_SECONDS,
+                timeout_keep_alive=30,
+                # Behind a proxy on this machine the caller's address and scheme are the proxy's.
+                proxy_headers=True,
+                forwarded_allow_ips="127.0.0.1,::1",
+            )
+        )
+        self._app = app
+        self._listening = listening
+        self._ready = ready
+
+    def serve_forever(self) -> None:
+        """Serve until SIGTERM or SIGINT, or `should_exit`; then finish what is in flight."""
+        self.run(sockets=[self._listening])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell the address."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready(address(self._listening))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the live streams, which would last for ever, and wait for all other answers."""
+        door: Door = self._app.state.door
+        door.events.close()
+        await super().shutdown(sockets)
+
+
+def run(archive: Archive, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve the archive until SIGTERM or SIGINT; blocks. Port 0 takes any free one.
+
+    `ready` is called with the address once requests are answered. Raises AddressInUse.
+    """
+    with listen(host, port) as listening:
+        Server(create_app(archive), listening, ready).serve_forever()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises AddressInUse."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise AddressInUse(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "choose another with --host or --http-port"
+        ) from error
+
+
+def address(listening: socket.socket) -> str:
+    """The HTTP address of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
