@@ -2,6 +2,8 @@
 
 pytest_plugins = [
     "tests.plugins.archive",
+    "tests.plugins.debian_postgres",
     "tests.plugins.postgres",
+    "tests.plugins.product",
     "tests.plugins.seaweed",
 ]

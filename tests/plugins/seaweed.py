@@ -137,7 +137,8 @@ def seaweed() -> Iterator[Seaweed]:
         server.start()
         yield server
     finally:
-        server.stop()
+        # In good order takes seconds, and nobody wants these data any more.
+        server.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,127 @@
+"""kill -9 of every process, PostgreSQL too, in the middle of a send loses nothing acknowledged."""
+
+import io
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE
+
+from tests.plugins.product import Product
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+
+KILLS = 20
+INSTANCES = 400
+STUDIES = 20
+SEED = 20260105
+
+
+def instances(real_file: Callable[[str], Path]) -> list[Dataset]:
+    """400 instances of 20 studies: CT slices, and in every fourth study small radiographs."""
+    ct = pydicom.dcmread(real_file("693_UNCR.dcm"))
+    made: list[Dataset] = []
+    for study in range(STUDIES):
+        study_uid, series_uid = generate_uid(), generate_uid()
+        for number in range(INSTANCES // STUDIES):
+            instance = pydicom.dcmread(io.BytesIO(_bytes(ct)))
+            instance.StudyInstanceUID, instance.SeriesInstanceUID = study_uid, series_uid
+            instance.SOPInstanceUID = instance.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            instance.PatientID = f"KILL{study}"
+            instance.InstanceNumber = number + 1
+            made.append(instance)
+    return made
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    out = io.BytesIO()
+    dataset.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+class Modality(threading.Thread):
+    """Sends everything over and over until all of it has been acknowledged, as a modality does."""
+
+    def __init__(self, port: int, to_send: list[Dataset]) -> None:
+        super().__init__(daemon=True)
+        self.acknowledged: set[str] = set()
+        self.statuses: set[int] = set()
+        self._port = port
+        self._to_send = to_send
+
+    def run(self) -> None:
+        while len(self.acknowledged) < len(self._to_send):
+            self._send_what_is_left()
+
+    def _send_what_is_left(self) -> None:
+        ae = AE("CT1")
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 10
+        ae.add_requested_context(self._to_send[0].SOPClassUID, ExplicitVRLittleEndian)
+        association = ae.associate("127.0.0.1", self._port, ae_title="FILMLESS")
+        if not association.is_established:
+            time.sleep(0.1)
+            return
+        for instance in self._to_send:
+            if instance.SOPInstanceUID in self.acknowledged:
+                continue
+            if not association.is_established:
+                return
+            try:
+                status = association.send_c_store(instance)
+            except RuntimeError:  # the association ended while we were sending
+                return
+            if "Status" not in status:
+                return
+            self.statuses.add(status.Status)
+            if status.Status == 0x0000:
+                self.acknowledged.add(instance.SOPInstanceUID)
+            time.sleep(0.01)  # so that the send lasts through all the kills
+        association.release()
+
+
+def test_nothing_acknowledged_is_lost(
+    start_product: Callable[..., Product], real_file: Callable[[str], Path]
+) -> None:
+    random_moments = random.Random(SEED)
+    product = start_product()
+    token = product.token("radiologist")
+    sent = instances(real_file)
+    modality = Modality(product.dicom_port, sent)
+    modality.start()
+    kills, at_kill = 0, []
+    while kills < KILLS:
+        time.sleep(random_moments.uniform(0.05, 0.8))
+        at_kill.append(len(modality.acknowledged))
+        product.kill()
+        kills += 1
+        product.start()
+    modality.join(300)
+    assert not modality.is_alive()
+    assert len(set(at_kill)) > KILLS // 3, f"the kills did not fall into the send: {at_kill}"
+    assert modality.statuses <= {0x0000, 0xA700}
+
+    client = httpx2.Client(
+        base_url=product.url, headers={"Authorization": f"Bearer {token}"}, timeout=60
+    )
+    studies = {str(instance.StudyInstanceUID) for instance in sent}
+    items = product.wait_for_studies(client, studies, seconds=300)
+    assert {item["triage"]["status"] for item in items.values()} == {"not_assessed"}
+    for instance in sent:
+        got = client.get(
+            f"/dicomweb/studies/{instance.StudyInstanceUID}/series/{instance.SeriesInstanceUID}"
+            f"/instances/{instance.SOPInstanceUID}",
+            headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
+        )
+        assert got.status_code == 200
+        assert instance.PixelData in got.content
+    indexed = client.get("/dicomweb/instances", params={"limit": 5000}).json()
+    assert {item["00080018"]["Value"][0] for item in indexed} == modality.acknowledged
+    stored = [path for path in (product.data_dir / "objects").rglob("*.dcm") if path.is_file()]
+    assert len(stored) >= len(sent)
