@@ -6,6 +6,7 @@ which streams it into the store instead of holding it), how a store request is a
 """
 
 import logging
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ MAX_COMMAND_BYTES = 64 << 10
 MAX_IDENTIFIER_BYTES = 1 << 20
 MAX_UNANSWERED_REQUESTS = 16
 RESTED_SECONDS = 1.0
+LINGER_SECONDS = 0.5
 
 _C_STORE_RQ = 0x0001
 _NO_DATA_SET = 0x0101
@@ -70,19 +72,62 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]
         client.settimeout(timeout)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """The next bytes; fewer where the peer has closed. Raises OSError for too long a PDU."""
+        """The next bytes; fewer where the peer has closed, or announced a longer PDU than we
+        bear. Raises OSError where the connection broke or the peer fell silent."""
         if nr_bytes > MAX_PDU_BYTES_TOLERATED:
-            raise OSError(f"a PDU of {nr_bytes} bytes was announced")
+            log.warning(
+                "connection from %s closed: it announced a PDU of %d bytes",
+                self.assoc.requestor.address,
+                nr_bytes,
+            )
+            self._give_up()
+            return bytearray()
         received = bytearray(nr_bytes)
         rest = memoryview(received)
         while rest:
-            count = self.socket.recv_into(rest)
+            try:
+                count = self.socket.recv_into(rest)
+            except OSError:
+                self._give_up()
+                raise
             if not count:
+                self._give_up()
                 break
             rest = rest[count:]
         missing = len(rest)
         rest.release()
         return received[: nr_bytes - missing] if missing else received
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read. Once we only wait for the peer to close (PS3.8
+        9.2, Sta13) there never is: what still comes is dropped, as unread bytes would make the
+        system reset the connection and the peer lose our last word."""
+        if self.assoc.dul.state_machine.current_state != "Sta13":
+            return bool(super().ready)
+        deadline = time.monotonic() + LINGER_SECONDS
+        while self.socket and (left := deadline - time.monotonic()) > 0:
+            try:
+                if not select.select([self.socket], [], [], left)[0] or not self.socket.recv(65536):
+                    break
+            except OSError:  # reset by the peer
+                break
+        return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self._wake_association()
+
+    def _give_up(self) -> None:
+        self.assoc.disconnect()
+        self._wake_association()
+
+    def _wake_association(self) -> None:
+        """Its thread waits for an A-ASSOCIATE-RQ until the ACSE timeout; connections that end
+        before, such as those of port scanners and balancers, must not add up."""
+        if not self.assoc.has_begun:
+            self.assoc.dul.to_user_queue.put(None)
 
 
 class Admission(ACSE):  # type: ignore[misc]
@@ -255,6 +300,11 @@ class ArchiveAssociation(Association):  # type: ignore[misc]
                     self._stored,
                     self._refused,
                 )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the peer has asked for an association at all."""
+        return self.requestor.primitive is not None
 
     def has_rested(self) -> bool:
         """Whether nothing has been asked, and nothing is on its way, for a moment."""

@@ -141,14 +141,16 @@ class Node:
         deadline = time.monotonic() + grace
         while (running := listener.active_associations) and time.monotonic() < deadline:
             for association in running:
-                if association.is_established and association.has_rested():
-                    association.abort()
+                if not association.has_begun:
+                    association.disconnect()
+                elif association.is_established and association.has_rested():
+                    _abort(association)
             time.sleep(0.05)
         for association in listener.active_associations:
             log.warning(
                 "association with %s aborted: shutting down", association.requestor.ae_title
             )
-            threading.Thread(target=association.abort, daemon=True).start()
+            _abort(association)
         _wait_for_end(listener, ABORT_SECONDS)
         for association in listener.active_associations:
             association.disconnect()
@@ -184,6 +186,11 @@ def run(archive: Archive, host: str, port: int, ready: Callable[[str], None]) ->
 def _stop_accepting(listener: _Listener) -> None:
     super(AssociationServer, listener).shutdown()
     listener.server_close()
+
+
+def _abort(association: ArchiveAssociation) -> None:
+    """Abort without waiting for it: a peer silent in the middle of a PDU delays it."""
+    threading.Thread(target=association.abort, name="dicom-abort", daemon=True).start()
 
 
 def _wait_for_end(listener: _Listener, seconds: float) -> None:

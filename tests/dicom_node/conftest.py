@@ -1,0 +1,239 @@
+"""A node on an archive of its own, and DCMTK to send with."""
+
+import importlib.util
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pynetdicom import AE, _config, build_context
+from pynetdicom.dsutils import split_dataset
+from sqlalchemy import text
+
+from dicom_node.server import Node
+from pacs.archive import Archive, open_archive
+from pacs.settings import load_settings
+
+Sender = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def archive(tmp_path: Path, database_url: str) -> Iterator[Archive]:
+    """An archive in the test's folder."""
+    settings = load_settings(
+        data_dir=tmp_path / "data", max_object_bytes=8 << 20, max_associations=4
+    )
+    settings.data_dir.mkdir()
+    with open_archive(settings, database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def node(archive: Archive) -> Iterator[Node]:
+    """A node that listens on a free port of the loopback interface."""
+    with Node(archive, "127.0.0.1", 0) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What an archive holds, as its database and its folder say."""
+
+    archive: Archive
+
+    def instances(self) -> list[str]:
+        """SOP Instance UIDs of the current instances, in the order in which they came."""
+        with self.archive.engine.connect() as connection:
+            return list(
+                connection.execute(
+                    text("SELECT sop_instance_uid FROM instances WHERE current ORDER BY id")
+                ).scalars()
+            )
+
+    def files(self, sop_instance_uid: str) -> list[bytes]:
+        """The stored Part 10 files of all versions of an instance, oldest first."""
+        with self.archive.engine.connect() as connection:
+            keys = connection.execute(
+                text(
+                    "SELECT object_key FROM instances WHERE sop_instance_uid=:uid ORDER BY version"
+                ),
+                {"uid": sop_instance_uid},
+            ).scalars()
+            return [self._read(key) for key in keys]
+
+    def _read(self, key: str) -> bytes:
+        with self.archive.store.open(key) as file:
+            return file.read()
+
+    def objects(self) -> list[Path]:
+        """Every file of the object store that is an object or has been meant to become one."""
+        folder = self.archive.settings.data_dir / "objects"
+        names = (path for path in folder.rglob("*") if path.is_file())
+        return [path for path in names if "lock" not in path.name]
+
+
+@pytest.fixture
+def shelf(archive: Archive) -> Shelf:
+    """What the archive holds."""
+    return Shelf(archive)
+
+
+def program(name: str) -> str:
+    """DCMTK's own program: some Python packages bring others of the same name."""
+    found = shutil.which(name, path="/usr/bin:/usr/local/bin")
+    assert found, f"{name} is missing: apt install dcmtk"
+    return found
+
+
+@pytest.fixture
+def storescu(node: Node) -> Sender:
+    """Sends files by DCMTK's storescu."""
+
+    def send(
+        files: Sequence[Path],
+        *options: str,
+        called: str = "FILMLESS",
+        host: str = "127.0.0.1",
+        port: int | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(program("storescu"), "-v", "-aec", called, "-aet", "TESTMOD", *options),
+                *(host, str(port or node.address[1])),
+                *map(str, files),
+            ],
+            env={**os.environ, "TCP_NODELAY": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return send
+
+
+@pytest.fixture
+def echoscu(node: Node) -> Sender:
+    """Verifies by DCMTK's echoscu."""
+
+    def echo(
+        called: str = "FILMLESS",
+        calling: str = "TESTMOD",
+        host: str = "127.0.0.1",
+        port: int | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(program("echoscu"), "-v", "-aec", called, "-aet", calling),
+                *(host, str(port or node.address[1])),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return echo
+
+
+@dataclass(frozen=True)
+class StoreScp:
+    """DCMTK's storescp, writing what it receives bit by bit."""
+
+    port: int
+    folder: Path
+
+    def take(self) -> list[bytes]:
+        """The data sets that came since the last time, without their file meta information."""
+        files = sorted(self.folder.iterdir())
+        datasets = [file.read_bytes()[split_dataset(file)[1] :] for file in files]
+        for file in files:
+            file.unlink()
+        return datasets
+
+
+@pytest.fixture
+def storescp(tmp_path: Path) -> Iterator[StoreScp]:
+    """Another archive to send to."""
+    folder = tmp_path / "storescp"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [program("storescp"), "+B", "+xa", "-aet", "FILMLESS", "-od", str(folder), str(port)]
+    with subprocess.Popen(command) as running:
+        try:
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.02)
+            yield StoreScp(port, folder)
+        finally:
+            running.terminate()
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """A real DICOM file of pydicom-data by its name."""
+    spec = importlib.util.find_spec("data_store")
+    assert spec and spec.submodule_search_locations, "pip install pydicom-data"
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+
+    def find(name: str) -> Path:
+        assert (folder / name).is_file(), name
+        return folder / name
+
+    return find
+
+
+@pytest.fixture
+def statuses(node: Node) -> Callable[[Sequence[Path]], list[int]]:
+    """Sends files, as they are, on one association; the status of each."""
+
+    def send(files: Sequence[Path]) -> list[int]:
+        _config.STORE_SEND_CHUNKED_DATASET = True
+        metas = [split_dataset(file)[0] for file in files]
+        kinds = {(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) for meta in metas}
+        association = AE("TESTMOD").associate(
+            *node.address, contexts=[build_context(*kind) for kind in kinds], ae_title="FILMLESS"
+        )
+        assert association.is_established
+        try:
+            return [association.send_c_store(file).Status for file in files]
+        finally:
+            association.release()
+
+    return send
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a file with other values: keyword=value, None to leave the element out.
+
+    The file meta information keeps what it says unless `meta` is true.
+    """
+    numbers = itertools.count()
+
+    def alter(file: Path, *, meta: bool = False, **values: object) -> Path:
+        dataset = dcmread(file)
+        for keyword, value in values.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+        if meta:
+            dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        copy = tmp_path / f"altered-{next(numbers)}.dcm"
+        dataset.save_as(copy)
+        return copy
+
+    return alter

@@ -1,0 +1,254 @@
+"""Peers that misbehave, disks that fill up, a database that goes away, and shutting down."""
+
+import os
+import random
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import split_dataset
+
+from dicom_node.server import Node
+from pacs.archive import Archive, open_archive
+from pacs.database.embedded import EmbeddedPostgres
+from pacs.database.migrate import migrate
+from pacs.settings import load_settings
+
+RealFile = Callable[[str], Path]
+Altered = Callable[..., Path]
+Statuses = Callable[[Sequence[Path]], list[int]]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what comes about by itself."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+
+
+def begin_store(node: Node, file: Path, fraction: float) -> Association:
+    """An association on which only a part of an object has been sent."""
+    meta, start = split_dataset(file)
+    kind = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+    association = AE("TESTMOD").associate(
+        *node.address, contexts=[build_context(*kind)], ae_title="FILMLESS"
+    )
+    assert association.is_established
+    request = C_STORE()
+    request.MessageID = 1
+    request.Priority = 2
+    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
+    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    request._dataset_path = (file, start)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16384))
+    for fragment in fragments[: int(len(fragments) * fraction)]:
+        association.dul.send_pdu(fragment)
+    return association
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: pacs\r\n\r\n",
+        random.Random(2).randbytes(5000),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),  # a TLS client
+        b"\x01\x00" + struct.pack(">I", 0xFFFFFFFF) + bytes(1000),  # a PDU of 4 GB
+        b"\x04\x00" + struct.pack(">I", 10) + bytes(10),  # data before association
+        b"\x01\x00" + struct.pack(">I", 100) + bytes(100),
+        b"",
+    ],
+    ids=["http", "random", "tls", "4 GB", "too early", "zeros", "nothing"],
+)
+def test_garbage_on_the_port(sent: bytes, node: Node, echoscu: Any) -> None:
+    with socket.create_connection(node.address, timeout=10) as peer:
+        peer.sendall(sent)
+        if sent:
+            while peer.recv(4096):
+                pass
+        else:
+            peer.shutdown(socket.SHUT_WR)
+    assert echoscu().returncode == 0
+
+
+@pytest.mark.parametrize("ending", ["abort", "disconnect"])
+def test_broken_off_in_the_middle(
+    ending: str, node: Node, shelf: Any, real_file: RealFile, statuses: Statuses
+) -> None:
+    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.6)
+    wait_until(lambda: len(shelf.objects()) == 1)
+    if ending == "abort":
+        association.abort()
+    else:
+        association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: not shelf.objects())
+    assert shelf.instances() == []
+    assert statuses([real_file("693_UNCR.dcm")]) == [0x0000]
+
+
+def test_object_that_is_refused_is_not_kept_meanwhile(
+    node: Node, shelf: Any, real_file: RealFile, altered: Altered
+) -> None:
+    large = altered(real_file("693_UNCR.dcm"), EncapsulatedDocument=b"0" * (15 << 20))
+    association = begin_store(node, large, 0.9)
+    wait_until(lambda: node_received(node) > (13 << 20))
+    assert shelf.objects() == []
+    association.abort()
+
+
+def node_received(node: Node) -> int:
+    """Bytes of the object that the node's only association is receiving."""
+    threads = [t for t in threading.enumerate() if t.name.startswith("AcceptorThread")]
+    return sum(t.dimse._storing.incoming.size for t in threads if t.dimse._storing)  # type: ignore[attr-defined]
+
+
+def test_no_threads_are_left(node: Node, statuses: Statuses, real_file: RealFile) -> None:
+    statuses([real_file("693_UNCR.dcm")])
+    time.sleep(0.5)
+    before = threading.active_count()
+    for _ in range(10):
+        statuses([real_file("693_UNCR.dcm")])
+        begin_store(node, real_file("RG1_UNCR.dcm"), 0.3).abort()
+    wait_until(lambda: threading.active_count() <= before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 12 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "filmless-test", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk(
+    small_disk: Path, database_url: str, real_file: RealFile, altered: Altered
+) -> None:
+    settings = load_settings(data_dir=small_disk)
+    rg1 = altered(real_file("RG1_UNCR.dcm"), SOPInstanceUID=generate_uid(), meta=True)
+    ct = real_file("693_UNCR.dcm")
+    with open_archive(settings, database_url) as archive, Node(archive, "127.0.0.1", 0) as node:
+        assert send(node, [real_file("RG1_UNCR.dcm"), rg1, ct]) == [0x0000, 0xA700, 0x0000]
+        subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+        assert send(node, [rg1]) == [0x0000]
+
+
+def test_database_away_and_back(tmp_path: Path, real_file: RealFile, altered: Altered) -> None:
+    folder = tmp_path / "postgres"
+    for parent in folder.parents:
+        if parent.is_relative_to("/tmp/pytest-of-root"):
+            parent.chmod(0o711)
+    files = [
+        altered(real_file("693_UNCR.dcm"), SOPInstanceUID=f"1.2.{n}", meta=True) for n in range(3)
+    ]
+    server = EmbeddedPostgres(folder)
+    url = server.start()
+    try:
+        migrate(url)
+        with (
+            open_archive(load_settings(data_dir=tmp_path), url) as archive,
+            Node(archive, "127.0.0.1", 0) as node,
+        ):
+            assert send(node, files[:1]) == [0x0000]
+            server.stop()
+            assert send(node, files[1:2]) == [0xA700]
+            server.start()
+            assert send(node, files) == [0x0000, 0x0000, 0x0000]
+    finally:
+        server.stop()
+
+
+def send(node: Node, files: Sequence[Path]) -> list[int]:
+    """Send files as they are on one association; the status of each."""
+    kinds = {
+        (m.MediaStorageSOPClassUID, m.TransferSyntaxUID)
+        for m in (dcmread(f, stop_before_pixels=True).file_meta for f in files)
+    }
+    association = AE("TESTMOD").associate(
+        *node.address, contexts=[build_context(*kind) for kind in kinds], ae_title="FILMLESS"
+    )
+    assert association.is_established
+    try:
+        return [association.send_c_store(dcmread(file)).Status for file in files]
+    finally:
+        association.release()
+
+
+def test_stop_lets_an_object_arrive(archive: Archive, real_file: RealFile, shelf: Any) -> None:
+    node = Node(archive, "127.0.0.1", 0)
+    node.start()
+    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.5)
+    wait_until(lambda: len(shelf.objects()) == 1)
+    stopping = threading.Thread(target=node.stop, kwargs={"grace": 20})
+    stopping.start()
+    with pytest.raises(OSError, match="refused"), socket.create_connection(node.address, timeout=5):
+        pass
+    time.sleep(1.5)
+    assert association.is_established
+    meta, start = split_dataset(real_file("RG1_UNCR.dcm"))
+    rest(association, real_file("RG1_UNCR.dcm"), start)
+    stopping.join(20)
+    assert shelf.instances() == [str(meta.MediaStorageSOPInstanceUID)]
+    wait_until(lambda: not association.is_established)
+
+
+def rest(association: Association, file: Path, start: int) -> None:
+    """Send the second half of an object, and take its answer."""
+    meta, _ = split_dataset(file)
+    request = C_STORE()
+    request.MessageID = 1
+    request.Priority = 2
+    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
+    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    request._dataset_path = (file, start)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16384))
+    for fragment in fragments[int(len(fragments) * 0.5) :]:
+        association.dul.send_pdu(fragment)
+    association._reactor_checkpoint.clear()
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert response.Status == 0
+
+
+def test_stop_does_not_wait_for_idle_peers(archive: Archive) -> None:
+    node = Node(archive, "127.0.0.1", 0)
+    node.start()
+    association = AE("TESTMOD").associate(
+        *node.address, contexts=[build_context("1.2.840.10008.1.1")], ae_title="FILMLESS"
+    )
+    assert association.is_established
+    began = time.monotonic()
+    node.stop(grace=30)
+    assert time.monotonic() - began < 5
+    wait_until(lambda: association.is_aborted)
+
+
+def test_stop_in_the_middle_leaves_nothing(
+    archive: Archive, real_file: RealFile, shelf: Any
+) -> None:
+    node = Node(archive, "127.0.0.1", 0)
+    node.start()
+    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.5)
+    wait_until(lambda: len(shelf.objects()) == 1)
+    node.stop(grace=0.5)
+    assert shelf.objects() == []
+    wait_until(lambda: not association.is_established)
