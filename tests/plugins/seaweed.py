@@ -95,8 +95,8 @@ class Seaweed:
         )
 
     def _remove_sockets(self) -> None:
-        # Two of its sockets cannot be sent elsewhere and are left behind in /tmp.
-        for part in ("s3", "admin"):
+        # These cannot be sent elsewhere, and are left behind in /tmp.
+        for part in _PARTS:
             socket_path = Path(f"/tmp/seaweedfs-{part}-grpc-{self._ports[part][1]}.sock")
             socket_path.unlink(missing_ok=True)
 
