@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pacs.cli import devices, people, serving
+from pacs.cli import demo, devices, people, serving
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serving.serve)
+app.command("demo")(demo.demo)
 app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")

@@ -91,7 +91,8 @@ def _run_worker(archive: Archive, ready: Callable[[str], None]) -> None:
 
 def _end_with_supervisor() -> None:
     """Wait for the end of the pipe from the supervisor, then stop as if it had said so."""
-    while sys.stdin.buffer.read(1024):
+    # Not through sys.stdin: its lock, held here, would make the interpreter's end a crash.
+    while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE_SECONDS)
