@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.plugins.archive",
+    "tests.plugins.browser",
     "tests.plugins.debian_postgres",
     "tests.plugins.postgres",
     "tests.plugins.product",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from pacs import jobs
 from pacs.archive import Archive
 from pacs.workflow import settle_quiet_studies
-from storage.errors import StoreError, StoreUnavailable
+from storage.errors import ObjectNotFound, StoreError, StoreUnavailable
 from storage.spool import SpooledStore
 
 log = logging.getLogger(__name__)
@@ -108,4 +108,7 @@ def _register_uploads(app: procrastinate.App, archive: Archive) -> None:
         """Takes an object from the spool to the remote store; raises StoreUnavailable."""
         if not isinstance(archive.store, SpooledStore):
             raise StoreUnavailable("objects wait in the spool, but no remote store is set", key=key)
-        archive.store.upload(key)
+        try:
+            archive.store.upload(key)
+        except ObjectNotFound:
+            log.info("%s was deleted before it was uploaded", key)

@@ -80,7 +80,7 @@ class DebianPostgres:
         """The address of a new, empty database."""
         name = f"filmless_{secrets.token_hex(6)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+            connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -56,11 +56,12 @@ class Product:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        found = re.match(r"ready http://[^:]+:(\d+) dicom://[^@]+@[^:]+:(\d+)", line)
-        if found is None:
+        http = re.search(r" http://[^: ]+:(\d+)", line)
+        dicom = re.search(r" dicom://[^: ]+:(\d+)", line)
+        if not line.startswith("ready") or http is None or dicom is None:
             self.kill()
             pytest.fail(f"pacs serve did not come up: {line!r}\n{self.log.read_text()[-4000:]}")
-        self.http_port, self.dicom_port = int(found[1]), int(found[2])
+        self.http_port, self.dicom_port = int(http[1]), int(dicom[1])
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
@@ -92,11 +93,12 @@ class Product:
         """Whether it has been started and neither stopped nor killed."""
         return self._process is not None
 
-    def pacs(self, *arguments: str) -> str:
-        """What a command of the command line prints; it must succeed."""
+    def pacs(self, *arguments: str, typed: str = "") -> str:
+        """What a command of the command line prints, given `typed`; it must succeed."""
         done = subprocess.run(
             [*_PACS, *arguments],
             env=self._environment,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=300,
