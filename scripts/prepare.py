@@ -19,7 +19,7 @@ from pathlib import Path
 import debian
 from steps import ROOT, StepError, do, say
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - to say so instead of failing below
     sys.exit("Filmless needs Python 3.11 or newer: make PYTHON=python3.11 …")
 
 import tomllib

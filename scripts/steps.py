@@ -1,4 +1,4 @@
-"""Steps of a set-up: each says what it does and when it began; its output is kept for when it fails."""
+"""Steps of a set-up: each says what it does and when it began; what it printed is kept."""
 
 from __future__ import annotations
 
