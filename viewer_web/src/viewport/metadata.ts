@@ -1,0 +1,44 @@
+import { queryOptions } from '@tanstack/react-query';
+
+import { metadataUrl } from '../api/dicomweb';
+import { call } from '../api/http';
+
+/** A data set in the DICOM JSON model (PS3.18 annex F). */
+export type DicomJson = Record<string, { vr: string; Value?: unknown[] } | undefined>;
+
+export const SOP_INSTANCE_UID = '00080018';
+const SPACINGS = ['00280030', '00181164', '00182010'];
+
+/** Series metadata does not change while a study is read. */
+export const metadataQuery = (studyUID: string, seriesUID: string) =>
+  queryOptions({
+    queryKey: ['metadata', studyUID, seriesUID],
+    queryFn: async ({ signal }) => {
+      const instances = await call<DicomJson[]>(metadataUrl(studyUID, seriesUID), {
+        accept: 'application/dicom+json',
+        signal,
+      });
+      return instances.map(withSaneSpacing);
+    },
+    staleTime: 60_000,
+  });
+
+/** Some modalities say "0\0" where they do not know the pixel spacing; geometry dies of it. */
+export function withSaneSpacing(instance: DicomJson): DicomJson {
+  const bad = SPACINGS.filter((tag) => {
+    const values = instance[tag]?.Value;
+    return values?.some((value) => !(Number(value) > 0));
+  });
+  if (bad.length === 0) return instance;
+  return Object.fromEntries(Object.entries(instance).filter(([tag]) => !bad.includes(tag)));
+}
+
+export function textOf(instance: DicomJson | undefined, tag: string): string {
+  const value = instance?.[tag]?.Value?.[0];
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+export function valuesOf(instance: DicomJson | undefined, tag: string): string[] {
+  const values = instance?.[tag]?.Value ?? [];
+  return values.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
+}

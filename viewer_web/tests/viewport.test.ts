@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+
+import type { Instance, Series } from '../src/api/types';
+import { withSaneSpacing } from '../src/viewport/metadata';
+import { factsOf, letters } from '../src/viewport/orientation';
+import { imageId, stackOf } from '../src/viewport/stack';
+
+const CR = '1.2.840.10008.5.1.4.1.1.1';
+const SR = '1.2.840.10008.5.1.4.1.1.88.33';
+const MR = '1.2.840.10008.5.1.4.1.1.4';
+
+const instance = (sop: string, sopClassUID: string, more: Partial<Instance> = {}): Instance => ({
+  sopInstanceUID: sop,
+  sopClassUID,
+  instanceNumber: 1,
+  frames: 1,
+  rows: 10,
+  columns: 20,
+  transferSyntaxUID: '1.2.840.10008.1.2.1',
+  ...more,
+});
+const series = (...instances: Instance[]): Series => ({
+  seriesInstanceUID: '1.2',
+  modality: 'CR',
+  number: 1,
+  description: '',
+  bodyPart: '',
+  instances,
+});
+
+describe('a stack', () => {
+  it('has every frame of every picture, in order', () => {
+    const stack = stackOf('1', series(instance('1.2.1', MR, { frames: 3 }), instance('1.2.2', CR, { frames: 0 })));
+    expect(stack?.frames.map((frame) => [frame.sopUID, frame.frame])).toEqual([
+      ['1.2.1', 1],
+      ['1.2.1', 2],
+      ['1.2.1', 3],
+      ['1.2.2', 1],
+    ]);
+    expect(stack?.frames.map(imageId)[1]).toBe('wadors:/dicomweb/studies/1/series/1.2/instances/1.2.1/frames/2');
+  });
+
+  it('is none where a series has no pictures', () => {
+    expect(stackOf('1', series(instance('1.2.1', SR, { rows: null, columns: null })))).toBeNull();
+    expect(stackOf('1', series(instance('1.2.1', '1.2.840.10008.5.1.4.1.1.66.4')))).toBeNull();
+    expect(stackOf('1', series())).toBeNull();
+  });
+});
+
+describe('the edges of a picture', () => {
+  it('come from the direction cosines', () => {
+    const facts = factsOf({ '00200037': { vr: 'DS', Value: [1, 0, 0, 0, 1, 0] } });
+    expect(facts.edges).toEqual({ left: 'R', right: 'L', top: 'A', bottom: 'P' });
+    expect(letters([0.7, -0.6, 0.1])).toBe('LA');
+  });
+
+  it('come from the patient orientation of a radiograph', () => {
+    const facts = factsOf({ '00200020': { vr: 'CS', Value: ['L', 'F'] }, '00185101': { vr: 'CS', Value: ['PA'] } });
+    expect(facts).toEqual({ edges: { left: 'R', right: 'L', top: 'H', bottom: 'F' }, laterality: '', viewPosition: 'PA' });
+  });
+
+  it('are not guessed', () => {
+    expect(factsOf({}).edges).toBeNull();
+    expect(factsOf(undefined).edges).toBeNull();
+  });
+});
+
+describe('pixel spacing', () => {
+  it('is dropped where it is nought, and kept where it is not', () => {
+    const bad = { '00280030': { vr: 'DS', Value: [0, 0] }, '00280010': { vr: 'US', Value: [5] } };
+    expect(withSaneSpacing(bad)).toEqual({ '00280010': { vr: 'US', Value: [5] } });
+    const good = { '00280030': { vr: 'DS', Value: [0.2, 0.2] } };
+    expect(withSaneSpacing(good)).toBe(good);
+  });
+});
