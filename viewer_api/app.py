@@ -97,12 +97,11 @@ def _dicomweb() -> APIRouter:
 def _nothing_else() -> APIRouter:
     """Below the programs' prefixes an unknown path is a problem, not the web's page."""
     router = APIRouter(include_in_schema=False, dependencies=[Depends(require_principal)])
-    methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
 
     def unknown(request: Request) -> Response:
         raise not_found("There is nothing at this address.")
 
     for prefix in ("/api", "/dicomweb", "/fhir"):
-        router.add_api_route(prefix, unknown, methods=methods)
-        router.add_api_route(f"{prefix}/{{path:path}}", unknown, methods=methods)
+        router.add_api_route(prefix, unknown)
+        router.add_api_route(f"{prefix}/{{path:path}}", unknown)
     return router

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 5
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """An answer that is not success.
 
     `code` is the stable machine key that the web translates; `detail` is one English sentence for
@@ -34,16 +34,13 @@ class Problem(Exception):
     def __init__(
         self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.status = status
+        super().__init__(status, detail, dict(headers or {}))
         self.code = code
-        self.detail = detail
-        self.headers = dict(headers or {})
-        super().__init__(detail)
 
     @property
     def title(self) -> str:
         """The status in words."""
-        return HTTPStatus(self.status).phrase
+        return HTTPStatus(self.status_code).phrase
 
 
 def not_found(detail: str) -> Problem:
@@ -90,15 +87,15 @@ def problem_response(request: Request, problem: Problem) -> Response:
             {
                 "type": f"urn:filmless:problem:{problem.code}",
                 "title": problem.title,
-                "status": problem.status,
+                "status": problem.status_code,
                 "detail": problem.detail,
                 "code": problem.code,
             },
         )
     return Response(
         orjson.dumps(body),
-        problem.status,
-        {**problem.headers, "Cache-Control": "no-store"},
+        problem.status_code,
+        {**(problem.headers or {}), "Cache-Control": "no-store"},
         media_type=media_type,
     )
 
@@ -121,7 +118,7 @@ def _outcome(problem: Problem) -> dict[str, Any]:
         "issue": [
             {
                 "severity": "error",
-                "code": _OUTCOME_CODES.get(problem.status, "exception"),
+                "code": _OUTCOME_CODES.get(problem.status_code, "exception"),
                 "details": {"text": problem.code},
                 "diagnostics": problem.detail,
             }

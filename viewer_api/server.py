@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -46,6 +48,15 @@ class Server(uvicorn.Server):
     def serve_forever(self) -> None:
         """Serve until SIGTERM or SIGINT, or `should_exit`; then finish what is in flight."""
         self.run(sockets=[self._listening])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Finish in good order; a second Ctrl+C does not wait.
+
+        uvicorn's own version raises the signal anew at the end, which would kill the process
+        before whoever called `run` has closed the archive.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell the address."""

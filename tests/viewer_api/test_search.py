@@ -1,0 +1,198 @@
+"""QIDO-RS: what it finds, how it pages, what it refuses."""
+
+import httpx2
+import pytest
+from dicomweb_client.api import DICOMwebClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pacs.index.query import QueryError
+from tests.plugins.hospital import CT, RADIOGRAPH, STUDIES, Hospital
+from viewer_api.dicomweb.search import parse_search
+from viewer_api.problems import Problem
+
+
+@pytest.fixture
+def machine(hospital: Hospital) -> httpx2.Client:
+    return hospital.machine()
+
+
+@pytest.fixture
+def dicomweb(hospital: Hospital) -> DICOMwebClient:
+    """The reference client, as other people's software uses it."""
+    headers = {"Authorization": f"Bearer {hospital.tokens['service']}"}
+    return DICOMwebClient(f"{hospital.url}/dicomweb", headers=headers)
+
+
+def uids(answer: httpx2.Response, tag: str = "0020000D") -> set[str]:
+    assert answer.status_code == 200, answer.text
+    return {item[tag]["Value"][0] for item in answer.json()}
+
+
+def test_dicomweb_client_finds_studies_series_and_instances(
+    hospital: Hospital, dicomweb: DICOMwebClient
+) -> None:
+    stored = hospital.stored[RADIOGRAPH]
+    (study,) = dicomweb.search_for_studies(
+        search_filters={"StudyInstanceUID": stored.study_instance_uid}
+    )
+    assert study["00080061"]["Value"] == ["CR"]
+    assert study["00081190"]["Value"][0].endswith(hospital.path(RADIOGRAPH, "study"))
+    (series,) = dicomweb.search_for_series(stored.study_instance_uid)
+    assert series["00081190"]["Value"][0].endswith(hospital.path(RADIOGRAPH, "series"))
+    (instance,) = dicomweb.search_for_instances(
+        stored.study_instance_uid, stored.series_instance_uid
+    )
+    assert instance["00080018"]["Value"] == [stored.sop_instance_uid]
+    assert instance["00081190"]["Value"][0].endswith(hospital.path(RADIOGRAPH))
+    assert len(dicomweb.search_for_studies(get_remaining=True, limit=3)) >= len(STUDIES)
+    assert len(dicomweb.search_for_series()) >= len(STUDIES)
+    assert len(dicomweb.search_for_instances(stored.study_instance_uid)) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PatientID=1CT1",
+        "00100020=1CT1",
+        "PatientName=compressedsamples%5Ect1",
+        "PatientName=CompressedSamples%5E?T1",
+        "00100010=*ct1&fuzzymatching=false",
+        "PatientName=ct1+compressed&fuzzymatching=true",
+        "StudyDate=20040119",
+        "StudyDate=20040101-20040131&ModalitiesInStudy=CT",
+        "StudyInstanceUID=1.2.3,1.3.6.1.4.1.5962.1.2.1.20040119072730.12322",
+        "StudyInstanceUID=1.2.3&StudyInstanceUID=1.3.6.1.4.1.5962.1.2.1.20040119072730.12322",
+        "PatientID=1CT1&_=1700000000",
+    ],
+)
+def test_each_kind_of_matching_finds_the_ct(
+    hospital: Hospital, machine: httpx2.Client, query: str
+) -> None:
+    found = uids(machine.get(f"/dicomweb/studies?{query}"))
+    assert found == {hospital.stored[CT].study_instance_uid}
+
+
+def test_nothing_found_is_an_empty_list(machine: httpx2.Client) -> None:
+    answer = machine.get("/dicomweb/studies?PatientID=nobody")
+    assert (answer.status_code, answer.json()) == (200, [])
+    assert answer.headers["content-type"] == "application/dicom+json"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "includefield=StudyDescription&includefield=00080090",
+        "includefield=StudyDescription,ReferringPhysicianName",
+        "includefield=StudyDescription%2C00080090",
+        "includefield=all",
+    ],
+)
+def test_fields_can_be_asked_for_in_every_spelling(machine: httpx2.Client, fields: str) -> None:
+    (series,) = machine.get(f"/dicomweb/series?PatientID=1CT1&{fields}").json()
+    assert "00081030" in series
+    assert "00080090" in series
+    (plain,) = machine.get("/dicomweb/series?PatientID=1CT1").json()
+    assert "00081030" not in plain
+
+
+def test_pages_follow_one_another_and_say_that_there_are_more(machine: httpx2.Client) -> None:
+    everything = uids(machine.get("/dicomweb/instances"), "00080018")
+    pages: list[str] = []
+    while True:
+        answer = machine.get(f"/dicomweb/instances?limit=2&offset={len(pages)}")
+        pages += [item["00080018"]["Value"][0] for item in answer.json()]
+        if "warning" not in answer.headers:
+            break
+        assert answer.headers["warning"].startswith("299 ")
+        assert len(answer.json()) == 2
+    assert len(pages) == len(set(pages))
+    assert set(pages) == everything
+
+
+def test_an_attribute_that_selects_nothing_out_is_named(machine: httpx2.Client) -> None:
+    answer = machine.get("/dicomweb/studies?PatientID=1CT1&PatientWeight=50")
+    assert len(answer.json()) == 1
+    assert "PatientWeight" in answer.headers["warning"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PatientNmae=x",
+        "StudyDate=yesterday",
+        "StudyInstanceUID=1.2.x",
+        "limit=-1",
+        "limit=many",
+        "offset=99999999999",
+        "fuzzymatching=perhaps",
+        "includefield=NoSuchField",
+        "PatientName=" + "x" * 9000,
+        "&".join(f"StudyID={number}" for number in range(200)),
+        "StudyInstanceUID=" + ",".join(f"1.{number}" for number in range(2000)),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_400(machine: httpx2.Client, query: str) -> None:
+    answer = machine.get(f"/dicomweb/studies?{query}")
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/studies/abc/series", "/studies/1.x/instances", "/studies/1/x"])
+def test_uids_that_are_none_are_refused(machine: httpx2.Client, path: str) -> None:
+    assert machine.get(f"/dicomweb{path}").status_code in (400, 404)
+
+
+def test_another_uid_in_a_parameter_than_in_the_path_is_refused(
+    hospital: Hospital, machine: httpx2.Client
+) -> None:
+    path = f"{hospital.path(CT, 'study')}/series"
+    assert machine.get(f"{path}?StudyInstanceUID=1.2.3").status_code == 400
+
+
+def test_only_json_can_be_had(machine: httpx2.Client) -> None:
+    accept = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    assert machine.get("/dicomweb/studies", headers=accept).status_code == 406
+    for good in ("application/dicom+json", "application/json", "*/*", "application/*;q=0.1"):
+        answer = machine.get("/dicomweb/studies", headers={"Accept": good})
+        assert answer.status_code == 200, good
+    answer = machine.get("/dicomweb/studies?accept=application/dicom+json")
+    assert answer.headers["content-type"] == "application/dicom+json"
+
+
+def test_long_answers_are_compressed_where_that_is_taken(machine: httpx2.Client) -> None:
+    answer = machine.get("/dicomweb/instances", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    plain = machine.get("/dicomweb/instances", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == answer.json()
+
+
+names = st.one_of(
+    st.sampled_from(["PatientName", "00100020", "limit", "offset", "includefield", "StudyDate"]),
+    st.text(max_size=20),
+)
+
+
+@given(st.lists(st.tuples(names, st.text(max_size=30)), max_size=10))
+def test_any_parameters_are_read_or_refused(parameters: list[tuple[str, str]]) -> None:
+    try:
+        found = parse_search("STUDY", parameters, {})
+    except (Problem, QueryError) as error:
+        if isinstance(error, Problem):
+            assert error.status_code == 400
+        return
+    assert 0 <= found.query.limit <= 4000
+
+
+@settings(max_examples=40)
+@given(st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text))
+def test_any_name_is_searched_for_without_failing(hospital: Hospital, name: str) -> None:
+    client = hospital.machine()
+    try:
+        answer = client.get("/dicomweb/studies", params={"PatientName": name})
+        fuzzy = client.get("/api/v1/worklist", params={"search": name})
+    finally:
+        client.close()
+    assert answer.status_code == 200, answer.text
+    assert fuzzy.status_code == 200, fuzzy.text
