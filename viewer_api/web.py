@@ -31,7 +31,8 @@ def web(request: Request, path: str) -> Response:
     asked = _file(root, path)
     if asked is not None:
         return _answer(request, asked, for_ever=path.startswith("assets/"))
-    if path.rsplit("/", 1)[-1].count("."):
+    # The last part of a study page's address is a UID, all dots.
+    if not path.startswith("study/") and path.rsplit("/", 1)[-1].count("."):
         raise not_found("There is no such file.")
     index = root / "index.html"
     if not index.is_file():
