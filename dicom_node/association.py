@@ -110,7 +110,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]
             try:
                 if not select.select([self.socket], [], [], left)[0] or not self.socket.recv(65536):
                     break
-            except OSError:  # reset by the peer
+            except (OSError, ValueError):  # reset by the peer, closed by ourselves
                 break
         return False
 

@@ -10,12 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pynetdicom import AE, _config, build_context
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import split_dataset
+from pynetdicom.pdu_primitives import P_DATA
 from sqlalchemy import text
 
 from dicom_node.server import Node
@@ -178,6 +183,70 @@ def storescp(tmp_path: Path) -> Iterator[StoreScp]:
             yield StoreScp(port, folder)
         finally:
             running.terminate()
+
+
+@dataclass
+class Sending:
+    """An association on which one object is sent fragment by fragment, as the test says."""
+
+    association: Association
+    fragments: list[tuple[int, bytes]]
+
+    def send(self, count: int, a_pdu: int = 1) -> None:
+        """Send the next fragments, so many in each PDU."""
+        for at in range(0, count, a_pdu):
+            primitive = P_DATA()
+            part = self.fragments[at : min(at + a_pdu, count)]
+            primitive.presentation_data_value_list = [list(fragment) for fragment in part]
+            self.association.dul.send_pdu(primitive)
+        del self.fragments[:count]
+
+    def finish(self, a_pdu: int = 1) -> int:
+        """Send what is left and return the status of the answer."""
+        self.association._reactor_checkpoint.clear()
+        self.send(len(self.fragments), a_pdu)
+        _, response = self.association.dimse.get_msg(block=True)
+        self.association._reactor_checkpoint.set()
+        return int(response.Status)
+
+
+@pytest.fixture
+def sending() -> Callable[..., Sending]:
+    """Begins to send a file on an association of its own, in fragments of so many bytes."""
+
+    def begin(node: Node, file: Path, *, size: int = 16384, command_size: int = 4096) -> Sending:
+        meta, start = split_dataset(file)
+        context = build_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+        association = AE("TESTMOD").associate(
+            *node.address, contexts=[context], ae_title="FILMLESS"
+        )
+        assert association.is_established
+        request = C_STORE()
+        request.MessageID = 1
+        request.Priority = 2
+        request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
+        request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
+        request.DataSet = BytesIO(file.read_bytes()[start:])
+        message = C_STORE_RQ()
+        message.primitive_to_message(request)
+        context_id = association.accepted_contexts[0].context_id
+        command, data = (
+            part.presentation_data_value_list[0][1][1:]
+            for part in message.encode_msg(context_id, 0)
+        )
+        return Sending(
+            association,
+            [
+                (
+                    context_id,
+                    bytes([kind | (2 if at + step >= len(part) else 0)]) + part[at : at + step],
+                )
+                for kind, part, step in ((1, command, command_size), (0, data, size))
+                for at in range(0, len(part), step)
+            ],
+        )
+
+    return begin
 
 
 @pytest.fixture(scope="session")

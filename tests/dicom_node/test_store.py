@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID, HTJ2KLossless, generate_uid
@@ -156,6 +158,34 @@ def test_too_large(statuses: Statuses, shelf: Any, real_file: RealFile, altered:
     assert statuses([large, small]) == [0xA700, 0x0000]
     assert shelf.instances() == ["1.2.1"]
     assert len(shelf.objects()) == 1
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    size=st.integers(500, 70_000),
+    command_size=st.integers(1, 300),
+    a_pdu=st.integers(1, 7),
+)
+def test_any_fragmentation_is_the_same_object(
+    size: int,
+    command_size: int,
+    a_pdu: int,
+    node: Node,
+    sending: Any,
+    shelf: Any,
+    real_file: RealFile,
+) -> None:
+    file = real_file("emri_small.dcm")
+    whole = sending(node, file, size=size, command_size=command_size)
+    assert whole.finish(a_pdu) == 0x0000
+    whole.association.release()
+    (uid,) = shelf.instances()
+    (stored,) = shelf.files(uid)
+    assert stored.endswith(dataset_of(file))
 
 
 def test_response_says_why(node: Node, real_file: RealFile, altered: Altered) -> None:

@@ -15,10 +15,6 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context
-from pynetdicom.association import Association
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.dsutils import split_dataset
 
 from dicom_node.server import Node
 from pacs.archive import Archive, open_archive
@@ -37,28 +33,6 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
-
-
-def begin_store(node: Node, file: Path, fraction: float) -> Association:
-    """An association on which only a part of an object has been sent."""
-    meta, start = split_dataset(file)
-    kind = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-    association = AE("TESTMOD").associate(
-        *node.address, contexts=[build_context(*kind)], ae_title="FILMLESS"
-    )
-    assert association.is_established
-    request = C_STORE()
-    request.MessageID = 1
-    request.Priority = 2
-    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
-    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    request._dataset_path = (file, start)
-    message = C_STORE_RQ()
-    message.primitive_to_message(request)
-    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16384))
-    for fragment in fragments[: int(len(fragments) * fraction)]:
-        association.dul.send_pdu(fragment)
-    return association
 
 
 @pytest.mark.parametrize(
@@ -87,27 +61,30 @@ def test_garbage_on_the_port(sent: bytes, node: Node, echoscu: Any) -> None:
 
 @pytest.mark.parametrize("ending", ["abort", "disconnect"])
 def test_broken_off_in_the_middle(
-    ending: str, node: Node, shelf: Any, real_file: RealFile, statuses: Statuses
+    ending: str, node: Node, shelf: Any, real_file: RealFile, statuses: Statuses, sending: Any
 ) -> None:
-    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.6)
+    half = sending(node, real_file("RG1_UNCR.dcm"))
+    half.send(len(half.fragments) // 2)
     wait_until(lambda: len(shelf.objects()) == 1)
     if ending == "abort":
-        association.abort()
+        half.association.abort()
     else:
-        association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+        half.association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
     wait_until(lambda: not shelf.objects())
     assert shelf.instances() == []
     assert statuses([real_file("693_UNCR.dcm")]) == [0x0000]
 
 
 def test_object_that_is_refused_is_not_kept_meanwhile(
-    node: Node, shelf: Any, real_file: RealFile, altered: Altered
+    node: Node, shelf: Any, real_file: RealFile, altered: Altered, sending: Any
 ) -> None:
     large = altered(real_file("693_UNCR.dcm"), EncapsulatedDocument=b"0" * (15 << 20))
-    association = begin_store(node, large, 0.9)
+    half = sending(node, large)
+    half.send(int(len(half.fragments) * 0.9))
     wait_until(lambda: node_received(node) > (13 << 20))
     assert shelf.objects() == []
-    association.abort()
+    assert half.finish() == 0xA700
+    half.association.release()
 
 
 def node_received(node: Node) -> int:
@@ -116,13 +93,17 @@ def node_received(node: Node) -> int:
     return sum(t.dimse._storing.incoming.size for t in threads if t.dimse._storing)  # type: ignore[attr-defined]
 
 
-def test_no_threads_are_left(node: Node, statuses: Statuses, real_file: RealFile) -> None:
+def test_no_threads_are_left(
+    node: Node, statuses: Statuses, real_file: RealFile, sending: Any
+) -> None:
     statuses([real_file("693_UNCR.dcm")])
     time.sleep(0.5)
     before = threading.active_count()
     for _ in range(10):
         statuses([real_file("693_UNCR.dcm")])
-        begin_store(node, real_file("RG1_UNCR.dcm"), 0.3).abort()
+        half = sending(node, real_file("RG1_UNCR.dcm"))
+        half.send(len(half.fragments) // 3)
+        half.association.abort()
     wait_until(lambda: threading.active_count() <= before)
 
 
@@ -191,42 +172,24 @@ def send(node: Node, files: Sequence[Path]) -> list[int]:
         association.release()
 
 
-def test_stop_lets_an_object_arrive(archive: Archive, real_file: RealFile, shelf: Any) -> None:
+def test_stop_lets_an_object_arrive(
+    archive: Archive, real_file: RealFile, shelf: Any, sending: Any
+) -> None:
     node = Node(archive, "127.0.0.1", 0)
     node.start()
-    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.5)
+    half = sending(node, real_file("RG1_UNCR.dcm"))
+    half.send(len(half.fragments) // 2)
     wait_until(lambda: len(shelf.objects()) == 1)
     stopping = threading.Thread(target=node.stop, kwargs={"grace": 20})
     stopping.start()
     with pytest.raises(OSError, match="refused"), socket.create_connection(node.address, timeout=5):
         pass
     time.sleep(1.5)
-    assert association.is_established
-    meta, start = split_dataset(real_file("RG1_UNCR.dcm"))
-    rest(association, real_file("RG1_UNCR.dcm"), start)
+    assert half.association.is_established
+    assert half.finish() == 0x0000
     stopping.join(20)
-    assert shelf.instances() == [str(meta.MediaStorageSOPInstanceUID)]
-    wait_until(lambda: not association.is_established)
-
-
-def rest(association: Association, file: Path, start: int) -> None:
-    """Send the second half of an object, and take its answer."""
-    meta, _ = split_dataset(file)
-    request = C_STORE()
-    request.MessageID = 1
-    request.Priority = 2
-    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
-    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    request._dataset_path = (file, start)
-    message = C_STORE_RQ()
-    message.primitive_to_message(request)
-    fragments = list(message.encode_msg(association.accepted_contexts[0].context_id, 16384))
-    for fragment in fragments[int(len(fragments) * 0.5) :]:
-        association.dul.send_pdu(fragment)
-    association._reactor_checkpoint.clear()
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert response.Status == 0
+    assert shelf.instances() == [str(dcmread(real_file("RG1_UNCR.dcm")).SOPInstanceUID)]
+    wait_until(lambda: not half.association.is_established)
 
 
 def test_stop_does_not_wait_for_idle_peers(archive: Archive) -> None:
@@ -243,12 +206,31 @@ def test_stop_does_not_wait_for_idle_peers(archive: Archive) -> None:
 
 
 def test_stop_in_the_middle_leaves_nothing(
-    archive: Archive, real_file: RealFile, shelf: Any
+    archive: Archive, real_file: RealFile, shelf: Any, sending: Any
 ) -> None:
     node = Node(archive, "127.0.0.1", 0)
     node.start()
-    association = begin_store(node, real_file("RG1_UNCR.dcm"), 0.5)
+    half = sending(node, real_file("RG1_UNCR.dcm"))
+    half.send(len(half.fragments) // 2)
     wait_until(lambda: len(shelf.objects()) == 1)
     node.stop(grace=0.5)
     assert shelf.objects() == []
-    wait_until(lambda: not association.is_established)
+    wait_until(lambda: not half.association.is_established)
+
+
+def test_requests_without_waiting_for_answers_are_bounded(
+    node: Node, shelf: Any, real_file: RealFile, sending: Any
+) -> None:
+    half = sending(node, real_file("emri_small.dcm"))
+    half.fragments *= 200
+    half.send(len(half.fragments))
+    wait_until(lambda: half.association.is_aborted or not half.association.is_established, 20)
+    wait_until(lambda: len(shelf.objects()) <= 1)
+
+
+def test_fragments_out_of_order(node: Node, shelf: Any, real_file: RealFile, sending: Any) -> None:
+    half = sending(node, real_file("emri_small.dcm"))
+    half.fragments.reverse()
+    half.send(2)
+    wait_until(lambda: half.association.is_aborted)
+    assert shelf.objects() == []
