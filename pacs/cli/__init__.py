@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pacs.cli import demo, devices, people, serving
+from pacs.cli import archive, demo, devices, models, people, serving
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -22,9 +22,14 @@ app = typer.Typer(
 )
 app.command("serve")(serving.serve)
 app.command("demo")(demo.demo)
+app.command("import")(archive.import_)
+app.command("status")(archive.status)
+app.command("reindex")(archive.reindex)
+app.command("scrub")(archive.scrub)
 app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")
+app.add_typer(models.models, name="models")
 
 
 def main() -> None:

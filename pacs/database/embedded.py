@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -22,23 +21,23 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from pacs.database import processes
+from pacs.database import processes, sockets
 from pacs.database.account import Account, server_account
 from pacs.database.binaries import Binaries, find_binaries
 from pacs.database.cluster import DATABASE, failure, make_cluster
-from pacs.database.errors import DatabaseUnsupported, DataDirectoryError
+from pacs.database.errors import DatabaseUnavailable, DatabaseUnsupported, DataDirectoryError
 from pacs.database.lock import FolderLock
 
-_PORT = 5432  # no port of the machine: PostgreSQL puts it in the socket's name
-_SOCKET_NAME_LIMIT = 107  # bytes of sockaddr_un.sun_path on Linux, less the final zero
 _LOG_LIMIT = 16 << 20
 _ORPHAN_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
+_PATIENCE_SECONDS = 2.0  # an owner that was killed takes a moment to be gone
 
 # What must hold, whatever postgresql.conf says. Errors are answered to the program, which decides
 # what to log; the server's own log would repeat statements and keys, and those hold patient data.
 _FIXED = {
     "listen_addresses": "",
-    "port": str(_PORT),
+    "port": str(sockets.PORT),
     "fsync": "on",
     "full_page_writes": "on",
     "password_encryption": "scram-sha-256",
@@ -80,7 +79,7 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
-    def start(self, *, patience: float = 0.0) -> str:
+    def start(self, *, patience: float = _PATIENCE_SECONDS) -> str:
         """Start the server, making the cluster first where there is none; returns its URL.
 
         Waits up to `patience` seconds for another process to give the cluster up. Raises
@@ -106,8 +105,7 @@ class EmbeddedPostgres:
     def url(self) -> str:
         """Where the server answers, password included."""
         password = quote((self.directory / "password").read_text().strip(), safe="")
-        host = quote(self._socket_host(), safe="")
-        # Any user could take an abstract name, so nothing but a proof of the password will do.
+        host = quote(str(sockets.folder(self.directory)), safe="")
         return (
             f"postgresql://{DATABASE}:{password}@/{DATABASE}?host={host}&require_auth=scram-sha-256"
         )
@@ -133,6 +131,7 @@ class EmbeddedPostgres:
             if not self.wait(60):
                 processes.send(self._process.pid, signal.SIGQUIT)
         self._reap()
+        sockets.remove_if_outside(self.directory)
         self._lock.release()
 
     def _reap(self) -> None:
@@ -179,15 +178,13 @@ class EmbeddedPostgres:
                     f"PostgreSQL processes in {self.cluster} cannot be ended: "
                     + ", ".join(str(process.pid) for process in leftovers)
                 )
-        # PostgreSQL itself would believe this file when its number is a zombie's or a stranger's.
+        # PostgreSQL itself would believe these when their number is a zombie's or a stranger's.
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        sockets.clear(self.directory)
 
     def _spawn(self, binaries: Binaries, account: Account) -> None:
-        socket_directory = self._socket_host()
-        if not socket_directory.startswith("@"):
-            _make_folder(Path(socket_directory), 0o700)
-            account.give(Path(socket_directory))
-        settings = {**_FIXED, "unix_socket_directories": socket_directory}
+        sockets.provide(self.directory, account)
+        settings = {**_FIXED, "unix_socket_directories": str(sockets.folder(self.directory))}
         command: list[str | Path] = [*account.prefix, *_shut_down_with_us()]
         command += [binaries.postgres, "-D", self.cluster]
         for name, value in settings.items():
@@ -226,6 +223,10 @@ class EmbeddedPostgres:
                         f"{self.directory / 'password'} is not the password of the database in"
                         f" {self.cluster}: put the file back from a backup"
                     ) from error
+                if not _is_recovering(error) and time.monotonic() - started > _ANSWER_SECONDS:
+                    raise DatabaseUnavailable(
+                        f"PostgreSQL runs but does not answer ({self.log}): {error}"
+                    ) from error
             if time.monotonic() - said > 3:
                 said = time.monotonic()
                 self._say(f"PostgreSQL is recovering ({said - started:.0f} s)")
@@ -236,12 +237,9 @@ class EmbeddedPostgres:
         lines = self.log.read_text(errors="replace").splitlines()[-20:]
         return next((line for line in lines if "FATAL" in line or "PANIC" in line), lines[-1])
 
-    def _socket_host(self) -> str:
-        """The socket's folder, or an abstract name where its path is too long for a socket."""
-        folder = self.directory / "socket"
-        if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) <= _SOCKET_NAME_LIMIT:
-            return str(folder)
-        return f"@{DATABASE}-{sha256(os.fsencode(self.directory.resolve())).hexdigest()[:32]}"
+
+def _is_recovering(error: psycopg.OperationalError) -> bool:
+    return "starting up" in str(error) or "not yet accepting connections" in str(error)
 
 
 def _shut_down_with_us() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from pacs.database.data_directory import prepare
 from pacs.database.embedded import EmbeddedPostgres, silent
 from pacs.database.engine import libpq_url
 from pacs.database.errors import DatabaseUnavailable, DataDirectoryInUse
@@ -27,6 +28,7 @@ def database(settings: Settings, say: Callable[[str], None] = silent) -> Iterato
     process (`pacs serve`, another command) runs, or else one that is started here and stopped on
     leaving, once nobody else uses it. Raises what EmbeddedPostgres.start and migrate raise.
     """
+    prepare(settings.data_dir)
     if settings.database_url is not None:
         url = libpq_url(settings.database_url)
         migrate(url, say)
@@ -43,7 +45,7 @@ def _embedded(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
     deadline = time.monotonic() + _JOIN_SECONDS
     while True:
         try:
-            server.start()
+            server.start(patience=0)
         except DataDirectoryInUse:
             guests = FolderLock(server.directory, "guests")
             guests.acquire(say, shared=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from pacs.database.data_directory import prepare
 from pacs.database.embedded import EmbeddedPostgres
 from pacs.database.engine import connect, libpq_url
 from pacs.database.errors import DatabaseError, DatabaseUnavailable
@@ -18,7 +19,6 @@ from pacs.database.lock import FolderLock
 from pacs.database.migrate import migrate
 from pacs.errors import PacsError
 from pacs.serve.child import Child
-from pacs.serve.data_directory import prepare
 from pacs.serve.part import PartName
 from pacs.serve.ports import claim
 from pacs.settings import Settings

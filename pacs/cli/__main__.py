@@ -1,0 +1,6 @@
+"""`python -m pacs.cli` is `pacs`."""
+
+from pacs.cli import main
+
+if __name__ == "__main__":
+    main()
