@@ -112,6 +112,19 @@ def _selected(query: Query, scope: Scope) -> Select[Any]:
     return _FROM[query.level]().where(and_(*conditions))
 
 
+_OF_STUDY = (
+    studies.c.attributes.label("study"),
+    studies.c.modalities,
+    studies.c.number_of_series,
+    studies.c.number_of_instances,
+)
+_OF_SERIES = (
+    series.c.attributes.label("series"),
+    series.c.number_of_instances.label("series_instances"),
+)
+_SERIES_ORDER = (series.c.study_ref.desc(), series.c.series_number.nulls_last(), series.c.id)
+
+
 def _from_patients() -> Select[Any]:
     return (
         select(studies.c.attributes.label("study"))
@@ -123,12 +136,7 @@ def _from_patients() -> Select[Any]:
 
 def _from_studies() -> Select[Any]:
     return (
-        select(
-            studies.c.attributes.label("study"),
-            studies.c.modalities,
-            studies.c.number_of_series,
-            studies.c.number_of_instances,
-        )
+        select(*_OF_STUDY)
         .select_from(studies.join(patients))
         .order_by(studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
     )
@@ -136,40 +144,18 @@ def _from_studies() -> Select[Any]:
 
 def _from_series() -> Select[Any]:
     return (
-        select(
-            studies.c.attributes.label("study"),
-            studies.c.modalities,
-            studies.c.number_of_series,
-            studies.c.number_of_instances,
-            series.c.attributes.label("series"),
-            series.c.number_of_instances.label("series_instances"),
-        )
+        select(*_OF_STUDY, *_OF_SERIES)
         .select_from(series.join(studies).join(patients))
-        .order_by(series.c.study_ref.desc(), series.c.series_number.nulls_last(), series.c.id)
+        .order_by(*_SERIES_ORDER)
     )
 
 
 def _from_instances() -> Select[Any]:
     return (
-        select(
-            studies.c.attributes.label("study"),
-            studies.c.modalities,
-            studies.c.number_of_series,
-            studies.c.number_of_instances,
-            series.c.attributes.label("series"),
-            series.c.number_of_instances.label("series_instances"),
-            instances.c.attributes.label("image"),
-            instances.c.transfer_syntax_uid,
-        )
+        select(*_OF_STUDY, *_OF_SERIES, instances.c.attributes.label("image"))
         .select_from(instances.join(series).join(studies).join(patients))
         .where(instances.c.current)
-        .order_by(
-            series.c.study_ref.desc(),
-            series.c.series_number.nulls_last(),
-            series.c.id,
-            instances.c.instance_number.nulls_last(),
-            instances.c.id,
-        )
+        .order_by(*_SERIES_ORDER, instances.c.instance_number.nulls_last(), instances.c.id)
     )
 
 
