@@ -1,0 +1,1 @@
+"""Filmless beside other servers, under the same load on the same machine."""
