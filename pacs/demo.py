@@ -157,7 +157,7 @@ def show(
     """`follow`, with a table on the console that moves along."""
     spinner = Spinner("dots")
     with Live(_table(sent, spinner), console=console, refresh_per_second=8) as live:
-        return follow(
+        arrived = follow(
             sent,
             receiver,
             engine,
@@ -165,6 +165,9 @@ def show(
             show_unregistered=show_unregistered,
             changed=lambda: live.update(_table(sent, spinner)),
         )
+    if not console.is_terminal:
+        console.print()
+    return arrived
 
 
 def report(sent: list[DemoStudy]) -> list[dict[str, Any]]:
@@ -218,8 +221,9 @@ def _look(sent: list[DemoStudy], engine: Engine, *, show_unregistered: bool) -> 
 
 def _table(sent: list[DemoStudy], spinner: Spinner) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("", "study", "patient", "images", "", "s"):
-        table.add_column(title, justify="right" if title in ("images", "s") else "left")
+    for title in ("", "study", "images", "", "s"):
+        right = title in ("images", "s")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title == "study")
     for study in sent:
         mark: Any = spinner if study.began is not None else ""
         if study.failure:
@@ -229,7 +233,6 @@ def _table(sent: list[DemoStudy], spinner: Spinner) -> Table:
         table.add_row(
             mark,
             study.what,
-            study.item.patient.name if study.item else "",
             f"{study.acknowledged}/{len(study.files)}",
             study.stage,
             "" if study.seconds is None else f"{study.seconds:.1f}",

@@ -47,6 +47,7 @@ def start(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start `pacs serve` and wait until it is ready. Raises StepError."""
     say("starting Filmless (10 seconds)")
     DATA.mkdir(mode=0o700, exist_ok=True)
+    SERVER_LOG.touch(mode=0o600)
     with SERVER_LOG.open("w") as log:
         server = subprocess.Popen(
             [prepare.VENV / "bin" / "pacs", "serve"],
@@ -136,7 +137,8 @@ def main() -> None:
         # The demonstration shows what the AI says; every page that does carries the warning.
         "PACS_SHOW_UNREGISTERED_MODELS": "true",
     }
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     server = start(environment)
     try:
         who = sign_in(environment)
