@@ -52,6 +52,7 @@ those within a row, and do not compare rows or runs by their absolute numbers.
 
 def write(outcome: Outcome, machine: Machine, folder: Path) -> Path:
     """Write RESULTS.md and RESULTS-ingest.json into the folder; returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
     numbers = {"machine": asdict(machine), **asdict(outcome)}
     text = json.dumps(numbers, ensure_ascii=False, indent=1)
     (folder / "RESULTS-ingest.json").write_text(f"{text}\n")
@@ -74,7 +75,8 @@ def receiving(outcome: Outcome, machine: Machine) -> str:
         _processor_times(outcome),
         "### Memory, MB",
         "Sums over all processes of a server. Resident sets count a shared page once for each"
-        " process; the last column divides it among those who share it.",
+        " process; the last column divides it among those who share it. Filmless's sums include its"
+        " web server and its worker, where these parts ran.",
         _memory(outcome),
         _EQUAL.format(cores=_cores(outcome), parts=outcome.plan.parts.replace(",", ", ")).rstrip(),
         "### Where and what",
