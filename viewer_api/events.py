@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import psycopg
 from anyio import to_thread
 from fastapi import APIRouter, Request
+from sqlalchemy.exc import OperationalError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from pacs.archive import Archive
@@ -135,7 +136,7 @@ class EventHub:
             return
         try:
             item = await to_thread.run_sync(self._item, event.study_instance_uid)
-        except DatabaseError as error:
+        except (DatabaseError, OperationalError) as error:
             log.warning("live events: %s", error)
             self._end_streams()
             return

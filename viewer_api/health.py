@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from pacs.database.errors import DatabaseError
 from storage.errors import StoreError
@@ -46,7 +47,7 @@ def ready(request: Request) -> JSONResponse:
 def _answers(ask: Callable[[], None]) -> bool:
     try:
         ask()
-    except (DatabaseError, StoreError) as error:
+    except (DatabaseError, OperationalError, StoreError) as error:
         log.warning("not ready: %s", error)
         return False
     return True

@@ -37,32 +37,32 @@ class RequestCounts:
         with self._lock:
             self.in_flight += 1
 
-    def end(self, route: str, method: str, status: int, seconds: float) -> None:
+    def end(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """A request has been answered whole."""
         with self._lock:
             self.in_flight -= 1
-            self._answers[route, method, status] += 1
-            self._seconds[route] += seconds
-            self._count[route] += 1
+            self._answers[endpoint, method, status] += 1
+            self._seconds[endpoint] += seconds
+            self._count[endpoint] += 1
             for bucket in _BUCKETS:
                 if seconds <= bucket:
-                    self._within[route, bucket] += 1
+                    self._within[endpoint, bucket] += 1
 
     def lines(self) -> list[str]:
         """The counters as Prometheus reads them."""
         with self._lock:
             lines = ["# TYPE filmless_http_requests_total counter"]
-            for (route, method, status), count in sorted(self._answers.items()):
-                labels = f'route="{route}",method="{method}",status="{status}"'
+            for (endpoint, method, status), count in sorted(self._answers.items()):
+                labels = f'endpoint="{endpoint}",method="{method}",status="{status}"'
                 lines.append(f"filmless_http_requests_total{{{labels}}} {count}")
             lines.append("# TYPE filmless_http_request_seconds histogram")
-            for route, count in sorted(self._count.items()):
-                name, label = "filmless_http_request_seconds", f'route="{route}"'
+            for endpoint, count in sorted(self._count.items()):
+                name, label = "filmless_http_request_seconds", f'endpoint="{endpoint}"'
                 for bucket in _BUCKETS:
-                    within = self._within[route, bucket]
+                    within = self._within[endpoint, bucket]
                     lines.append(f'{name}_bucket{{{label},le="{bucket}"}} {within}')
                 lines.append(f'{name}_bucket{{{label},le="+Inf"}} {count}')
-                lines.append(f"{name}_sum{{{label}}} {self._seconds[route]:.6f}")
+                lines.append(f"{name}_sum{{{label}}} {self._seconds[endpoint]:.6f}")
                 lines.append(f"{name}_count{{{label}}} {count}")
             lines.append("# TYPE filmless_http_requests_in_flight gauge")
             lines.append(f"filmless_http_requests_in_flight {self.in_flight}")
@@ -70,7 +70,7 @@ class RequestCounts:
 
 
 class CountRequests:
-    """ASGI middleware: counts by route, never by URL, which would name patients' studies."""
+    """ASGI middleware: counts by endpoint, never by URL, which would name patients' studies."""
 
     def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self._app = app
@@ -94,9 +94,16 @@ class CountRequests:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._counts.end(route, method, status, time.perf_counter() - started)
+            self._counts.end(_endpoint(scope), method, status, time.perf_counter() - started)
+
+
+def _endpoint(scope: Scope) -> str:
+    """The function that answered, such as `dicomweb.search.studies`."""
+    function = scope.get("endpoint")
+    if function is None:
+        return "none"
+    return f"{function.__module__.removeprefix('viewer_api.')}.{function.__name__}"
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

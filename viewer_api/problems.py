@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -163,7 +164,7 @@ _ANSWERS: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ..
         lambda _: Problem(507, "store_full", "There is no space left for objects."),
     ),
     ((StoreError,), _unavailable("store")),
-    ((DatabaseError,), _unavailable("database")),
+    ((DatabaseError, OperationalError), _unavailable("database")),
     ((HTTPException,), _of_http),
     ((RequestValidationError,), _of_validation),
 )

@@ -62,6 +62,7 @@ class Hospital:
     app: FastAPI
     url: str
     tokens: Mapping[str, str]
+    server: Server
     clients: contextlib.ExitStack
     stored: dict[str, Received] = field(default_factory=dict)
 
@@ -69,6 +70,10 @@ class Hospital:
         """Somebody without credentials; closed with the hospital."""
         client = httpx2.Client(base_url=self.url, timeout=30, **kwargs)
         return self.clients.enter_context(client)
+
+    def stop(self) -> None:
+        """Ask the server to end, as SIGTERM does."""
+        self.server.should_exit = True
 
     def receive(self, name: str) -> Received:
         """Take in a real file by its name."""
@@ -151,9 +156,9 @@ def serving(archive: Archive, **app_options: Any) -> Iterator[Hospital]:
         thread.start()
         try:
             assert started.wait(20)
-            yield Hospital(archive, app, address(listening), tokens, clients)
+            yield Hospital(archive, app, address(listening), tokens, server, clients)
         finally:
-            clients.close()
             server.should_exit = True
+            clients.close()
             thread.join(40)
             assert not thread.is_alive()

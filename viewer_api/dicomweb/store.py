@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from pacs.archive import Archive
@@ -89,10 +90,10 @@ async def _store(request: Request, principal: Principal, study: str | None) -> R
         await to_thread.run_sync(receiving.take, parser, batch)
         parser.close()
         outcome = await to_thread.run_sync(receiving.finish)
-    except MultipartError as error:
+    except (MultipartError, ClientDisconnect) as error:
         outcome = await to_thread.run_sync(receiving.finish)
         if not outcome.stored:
-            raise bad_request("bad_multipart", f"The body cannot be read: {error}.") from error
+            raise _unreadable(error) from error
         outcome.failed.append(error)
     finally:
         await to_thread.run_sync(receiving.close)
@@ -110,8 +111,13 @@ def _parser(content_type: str) -> MultipartParser:
         )
     try:
         return MultipartParser(boundary_of(parameters))
-    except MultipartError as error:
-        raise bad_request("bad_multipart", f"The body cannot be read: {error}.") from error
+    except (MultipartError, ClientDisconnect) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: MultipartError | ClientDisconnect) -> Problem:
+    why = str(error) or "the connection broke off"
+    return bad_request("bad_multipart", f"The body cannot be read: {why}.")
 
 
 class _Receiving:

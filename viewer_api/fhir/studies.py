@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from pacs.dicom.header import is_uid
 from pacs.index.query import Query, Scope, count, search
+from pacs.index.tables import patients, studies
 from pacs.people.permissions import Permission
 from pacs.retrieve import NotFound
 from viewer_api.access import Principal, allow
@@ -67,6 +68,7 @@ def read(request: Request, study: str, principal: EmrReader) -> Response:
         found = search(connection, Query("STUDY", {STUDY: study}, "all"), principal.scope)
         if not found:
             raise NotFound(study, "ImagingStudy")
+        _name_issuers(connection, found)
         series = _series_of(connection, study, principal.scope)
         instances = _instances_of(connection, study, principal.scope)
     door.audit.record_once(
@@ -102,6 +104,7 @@ def find(request: Request, principal: EmrReader) -> Response:
     with door.archive.engine.connect() as connection:
         total = count(connection, query, principal.scope)
         found = search(connection, query, principal.scope) if limit else []
+        _name_issuers(connection, found)
         resources = [
             imaging_study(base, study, _series_of(connection, text(study, STUDY), principal.scope))
             for study in found
@@ -215,6 +218,23 @@ def _whole_number(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 7):
         raise bad_request("bad_search", f"{name} must be a whole number from 0 on.")
     return int(value)
+
+
+def _name_issuers(connection: Connection, found: list[dict[str, Any]]) -> None:
+    """Say of each study which issuer its patient's number counts under.
+
+    Images often leave it out (the default issuer stands for it then), and a number without its
+    issuer may be another person's.
+    """
+    uids = [text(study, STUDY) for study in found]
+    rows = connection.execute(
+        select(studies.c.study_instance_uid, patients.c.issuer)
+        .join_from(studies, patients, studies.c.patient_ref == patients.c.id)
+        .where(studies.c.study_instance_uid.in_(uids))
+    )
+    issuers = {row.study_instance_uid: row.issuer for row in rows}
+    for study in found:
+        study[ISSUER] = {"vr": "LO", "Value": [issuers.get(text(study, STUDY), "")]}
 
 
 def _series_of(connection: Connection, study: str, scope: Scope) -> list[dict[str, Any]]:
