@@ -108,6 +108,5 @@ def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
     # Rather give way than have all who read wait behind a migration that waits for one of them.
     connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
     queue_schema.bring_up(connection)
-    connection.commit()
     command.upgrade(configuration(connection), "head")
     connection.commit()

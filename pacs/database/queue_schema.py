@@ -24,18 +24,21 @@ def is_current(connection: Connection) -> bool:
 
 
 def bring_up(connection: Connection) -> None:
-    """Make or complete the queue's tables, in the caller's transaction."""
+    """Make or complete the queue's tables, committing each of the steps."""
     changes = _changes()
     seen = _last_seen(connection)
     if seen is None:
         _execute(connection, SchemaManager.get_schema())
         _record.create(connection)
         connection.execute(insert(_record), {"migration": changes[-1].name})
+        connection.commit()
         return
     for change in changes:
         if change.name > seen:
             _execute(connection, change.read_text(encoding="utf-8"))
             connection.execute(update(_record), {"migration": change.name})
+            # One at a time: a value added to an enumeration can be used after the commit only.
+            connection.commit()
 
 
 def _changes() -> list[Path]:

@@ -160,7 +160,7 @@ def test_the_server_shuts_down_when_its_owner_is_killed(
 ) -> None:
     owner = own_elsewhere()
     url = EmbeddedPostgres(cluster_folder).url
-    number = write(url)
+    write(url)
     owner.kill()
     owner.wait()
     eventually(lambda: not processes.postgres_in(cluster_folder / "cluster"))
@@ -219,7 +219,7 @@ def test_a_half_made_cluster_is_made_anew(fresh_folder: Path) -> None:
     (fresh_folder / "cluster.new" / "cluster").mkdir(parents=True)
     (fresh_folder / "cluster.new" / "cluster" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(fresh_folder) as server:
-        number = write(server.url)
+        write(server.url)
     assert not (fresh_folder / "cluster.new").exists()
 
 
@@ -254,7 +254,7 @@ def test_under_root_it_runs_as_nobody_even_where_nobody_may_pass(fresh_folder: P
     closed = fresh_folder.parent / "closed"
     closed.mkdir(mode=0o700)
     with EmbeddedPostgres(closed / "postgres") as server:
-        number = write(server.url)
+        write(server.url)
         heads = [p for p in processes.postgres_in(server.cluster) if p.parent == os.getpid()]
         assert Path(f"/proc/{heads[0].pid}").stat().st_uid != 0
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
@@ -273,7 +273,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_made(fresh_folder: Path) -
         assert {entry.name for entry in (disk / "postgres").iterdir()} <= {"lock"}
         subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
         with EmbeddedPostgres(disk / "postgres") as server:
-            number = write(server.url)
+            write(server.url)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
