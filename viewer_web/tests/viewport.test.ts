@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Instance, Series } from '../src/api/types';
-import { withSaneSpacing } from '../src/viewport/metadata';
+import { withPalette, withSaneSpacing } from '../src/viewport/metadata';
 import { factsOf, letters } from '../src/viewport/orientation';
 import { imageId, stackOf } from '../src/viewport/stack';
 
@@ -25,6 +25,7 @@ const series = (...instances: Instance[]): Series => ({
   number: 1,
   description: '',
   bodyPart: '',
+  result: false,
   instances,
 });
 
@@ -71,5 +72,21 @@ describe('pixel spacing', () => {
     expect(withSaneSpacing(bad)).toEqual({ '00280010': { vr: 'US', Value: [5] } });
     const good = { '00280030': { vr: 'DS', Value: [0.2, 0.2] } };
     expect(withSaneSpacing(good)).toBe(good);
+  });
+});
+
+describe('a colour palette', () => {
+  const descriptor = (entries: number) => ({ '00281101': { vr: 'US', Value: [entries, 0, 16] } });
+
+  it('is read as words, or as bytes where there are no more than entries', () => {
+    const words = withPalette({ ...descriptor(2), '00281201': { vr: 'OW', InlineBinary: btoa('\x01\x02\xff\x00') } });
+    expect(words['00281201']?.Value).toEqual([0x0201, 0xff]);
+    const bytes = withPalette({ ...descriptor(4), '00281201': { vr: 'OW', InlineBinary: btoa('\x01\x02\xff\x00') } });
+    expect(bytes['00281201']?.Value).toEqual([1, 2, 255, 0]);
+  });
+
+  it('is no concern of grey images', () => {
+    const grey = { '00280004': { vr: 'CS', Value: ['MONOCHROME2'] } };
+    expect(withPalette(grey)).toBe(grey);
   });
 });

@@ -52,9 +52,9 @@ const C = study('c', 'routine', 300);
 const D = study('d', null, 400);
 
 describe('the order of the list', () => {
-  it('is class by class, then longest waiting first', () => {
+  it('is critical, urgent, all others, and of these the longest waiting first', () => {
     const later = study('e', 'urgent', 10);
-    expect([D, later, C, A, B].toSorted(compare)).toEqual([A, B, later, C, D]);
+    expect([D, later, C, A, B].toSorted(compare)).toEqual([A, B, later, D, C]);
   });
 });
 
@@ -78,6 +78,12 @@ describe('a live event', () => {
     const next = patch(list(3, [A, B, C]), event, { state: 'triaged' });
     expect(order(next)).toEqual(['ac']);
     expect(next.pages[0]?.total).toBe(2);
+  });
+
+  it('takes out what is signed, unless signed studies were asked for', () => {
+    const event = { studyInstanceUID: 'b', change: 'reported', item: { ...B, state: 'reported' as const } };
+    expect(order(patch(list(3, [A, B, C]), event, {}))).toEqual(['ac']);
+    expect(order(patch(list(0, []), event, { state: 'reported' }))).toEqual(['b']);
   });
 
   it('leaves alone what is neither held nor wanted', () => {

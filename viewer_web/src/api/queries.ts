@@ -1,7 +1,7 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
 import { ApiProblem, call } from './http';
-import type { Session, ShareLink, StudyDetail, WorklistPage } from './types';
+import type { LinkMade, Session, ShareLink, StudyDetail, WorklistPage } from './types';
 
 export interface WorklistFilter {
   state?: string | undefined;
@@ -68,7 +68,7 @@ export const signIn = (credentials: { username: string; password: string }) =>
 export const signOut = () => call<undefined>('/api/v1/session', { method: 'DELETE' });
 
 export const createLink = (uid: string, wish: { expiresInHours: number; basis: string }) =>
-  call<ShareLink>(`/api/v1/studies/${encodeURIComponent(uid)}/links`, { method: 'POST', body: wish });
+  call<LinkMade>(`/api/v1/studies/${encodeURIComponent(uid)}/links`, { method: 'POST', body: wish });
 
 export const revokeLink = (id: string) =>
   call<undefined>(`/api/v1/links/${encodeURIComponent(id)}`, { method: 'DELETE' });

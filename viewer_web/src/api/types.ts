@@ -109,6 +109,8 @@ export interface Series {
   number: number | null;
   description: string;
   bodyPart: string;
+  /** Made from the images (by the AI), not acquired. */
+  result: boolean;
   instances: Instance[];
 }
 
@@ -132,11 +134,21 @@ export interface StudyEvent {
   item: WorklistItem | null;
 }
 
+/** A link just made: its URL is never shown again. */
+export interface LinkMade {
+  id: string;
+  url: string;
+  expiresAt: string;
+}
+
 export interface ShareLink {
   id: string;
-  /** Only in the answer that creates the link: the server keeps no copy of the token. */
-  url?: string | null;
+  madeBy: string;
+  basis: string;
+  createdAt: string;
   expiresAt: string;
-  basis?: string;
-  revokedAt?: string | null;
+  revokedAt: string | null;
+  revokedBy: string | null;
+  openCount: number;
+  lastOpenedAt: string | null;
 }

@@ -271,6 +271,8 @@ export const en = {
     noneYet: 'No links yet.',
     until: 'until {{date}}',
     expired: 'expired {{date}}',
+    opened_one: 'opened {{count}} time',
+    opened_other: 'opened {{count}} times',
     revoke: 'Revoke',
     revoked: 'Revoked',
   },

@@ -272,6 +272,8 @@ export const vi: Messages = {
     noneYet: 'Chưa có đường dẫn nào.',
     until: 'đến {{date}}',
     expired: 'hết hạn {{date}}',
+    opened_one: 'mở {{count}} lần',
+    opened_other: 'mở {{count}} lần',
     revoke: 'Thu hồi',
     revoked: 'Đã thu hồi',
   },

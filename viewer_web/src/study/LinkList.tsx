@@ -36,13 +36,15 @@ function LinkRow({ link, uid }: { link: ShareLink; uid: string }) {
     onSuccess: () => client.invalidateQueries({ queryKey: linksQuery(uid).queryKey }),
   });
   const date = dateTime(link.expiresAt);
-  const isRevoked = link.revokedAt != null;
+  const isRevoked = link.revokedAt !== null;
   const isExpired = Date.parse(link.expiresAt) <= serverNow();
   return (
     <li className="link-row" data-testid="share-link">
       <span>
         {link.basis}
-        <small>{t(isExpired ? 'share.expired' : 'share.until', { date })}</small>
+        <small>
+          {`${link.madeBy.replace(/^user:/, '')} · ${t(isExpired ? 'share.expired' : 'share.until', { date })} · ${t('share.opened', { count: link.openCount })}`}
+        </small>
         {revoking.isError && <small className="error">{problem(revoking.error)}</small>}
       </span>
       {isRevoked ? (

@@ -83,7 +83,7 @@ function NewLink({ uid }: { uid: string }) {
           {problem(creating.error)}
         </p>
       )}
-      {creating.data?.url != null && <CopyLink url={creating.data.url} />}
+      {creating.data !== undefined && <CopyLink url={creating.data.url} />}
     </form>
   );
 }

@@ -23,7 +23,7 @@ export function picturesOf(detail: StudyDetail): Picture[] {
       const isHeatmap = series.instances.some((instance) => heatmaps.has(instance.sopInstanceUID));
       return [{ series, stack, isHeatmap }];
     })
-    .toSorted((a, b) => Number(a.isHeatmap) - Number(b.isHeatmap));
+    .toSorted((a, b) => Number(a.series.result) - Number(b.series.result));
 }
 
 export const documentsOf = (detail: StudyDetail): Document[] =>

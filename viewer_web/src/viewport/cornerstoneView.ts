@@ -20,6 +20,9 @@ const DECODERS = 2;
 const AHEAD = 3;
 const VIEWPORT = 'viewport';
 const PHOTOMETRIC_INTERPRETATION = '00280004';
+const RED_PALETTE = '00281201';
+/** Decoding that says neither yes nor no for so long has died in its worker. */
+const STUCK_MS = 20_000;
 const MAX_ZOOM = 30;
 const MIN_ZOOM = 0.2;
 
@@ -37,13 +40,14 @@ function start(): void {
 /** Stored pixels, windowed on the graphics card. */
 export class CornerstoneView extends ViewStore implements ImageView {
   readonly #engine: RenderingEngine;
-  readonly #viewport: Types.IStackViewport;
+  #viewport: Types.IStackViewport;
   readonly #watchSize: ResizeObserver;
   readonly #stop = new AbortController();
   #imageIds: string[] = [];
   /** Of each image, whether its smallest value is white (MONOCHROME1). */
   #isWhiteLow: boolean[] = [];
   #isInverted = false;
+  #lastByte = 0;
 
   constructor(
     private readonly element: HTMLDivElement,
@@ -53,8 +57,7 @@ export class CornerstoneView extends ViewStore implements ImageView {
     start();
     engines += 1;
     this.#engine = new RenderingEngine(`engine-${engines}`);
-    this.#engine.enableElement({ viewportId: VIEWPORT, type: Enums.ViewportType.STACK, element });
-    this.#viewport = this.#engine.getViewport<Types.IStackViewport>(VIEWPORT);
+    this.#viewport = this.#freshViewport();
     const { signal } = this.#stop;
     element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.#rendered(), { signal });
     const progress = (event: Event) => this.#progressed(event as CustomEvent<LoadProgress>);
@@ -66,7 +69,15 @@ export class CornerstoneView extends ViewStore implements ImageView {
     this.#watchSize.observe(element);
   }
 
+  /** A used viewport would carry window and inversion of its last stack into the next. */
+  #freshViewport(): Types.IStackViewport {
+    if (this.#imageIds.length > 0) this.#engine.disableElement(VIEWPORT);
+    this.#engine.enableElement({ viewportId: VIEWPORT, type: Enums.ViewportType.STACK, element: this.element });
+    return this.#engine.getViewport<Types.IStackViewport>(VIEWPORT);
+  }
+
   open = (stack: Stack, index: number): void => {
+    this.#viewport = this.#freshViewport();
     this.#imageIds = stack.frames.map(imageId);
     this.#isInverted = false;
     this.set({ ...NOTHING, status: 'loading', index });
@@ -88,14 +99,31 @@ export class CornerstoneView extends ViewStore implements ImageView {
     stack.frames.forEach((frame, at) => {
       const metadata = bySop.get(frame.sopUID);
       if (metadata === undefined) throw new Error(`no metadata for ${frame.sopUID}`);
+      if (lacksPalette(metadata)) throw new Error(`no colour palette for ${frame.sopUID}`);
       if (frame.frame === 1) wadors.metaDataManager.add(wanted[at] ?? '', { ...metadata } as never);
     });
     // Loaded first on its own, so that a failure is an exception here and not an event elsewhere.
-    await imageLoader.loadAndCacheImage(wanted[index] ?? '');
+    await this.#load(wanted[index] ?? '');
     if (this.#isStale(wanted)) return;
     await this.#viewport.setStack(wanted, index);
-    this.reset();
+    this.#applyInvert();
+    this.#viewport.render();
     this.#fetchAround(index);
+  }
+
+  /** Some failures in the decoder never reach its promise: silence after the last byte is one too. */
+  #load(id: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const watch = setInterval(() => {
+        if (this.#stop.signal.aborted) clearInterval(watch);
+        else if (performance.now() - this.#lastByte > STUCK_MS) reject(new Error(`${id}: no pixels`));
+      }, 1_000);
+      this.#lastByte = performance.now();
+      imageLoader
+        .loadAndCacheImage(id)
+        .then(resolve, reject)
+        .finally(() => clearInterval(watch));
+    });
   }
 
   /** Something else was opened meanwhile, or the view is gone. */
@@ -159,7 +187,13 @@ export class CornerstoneView extends ViewStore implements ImageView {
 
   reset = (): void => {
     this.#isInverted = false;
-    this.#viewport.resetProperties();
+    const { windowWidth, windowCenter, voiLUTFunction } = this.#viewport.getCornerstoneImage();
+    const voiRange = utilities.getVOIRangeFromWindowLevel(
+      windowWidth,
+      windowCenter,
+      voiLUTFunction,
+    );
+    if (voiRange !== undefined) this.#viewport.setProperties({ voiRange });
     this.#viewport.resetCamera();
     this.#applyInvert();
     this.#viewport.render();
@@ -172,7 +206,7 @@ export class CornerstoneView extends ViewStore implements ImageView {
     this.set(NOTHING);
   };
 
-  /** Cornerstone forgets MONOCHROME1 when properties are reset: it is said again each time. */
+  /** MONOCHROME1, and the reader's own wish; never resetProperties(), which forgets the former. */
   #applyInvert(): void {
     const isWhiteLow = this.#isWhiteLow[this.#viewport.getCurrentImageIdIndex()] ?? false;
     this.#viewport.setProperties({ invert: isWhiteLow !== this.#isInverted });
@@ -225,6 +259,7 @@ export class CornerstoneView extends ViewStore implements ImageView {
   #progressed({ detail }: CustomEvent<LoadProgress>): void {
     const state = this.getState();
     if (state.status !== 'loading' || detail.imageId !== this.#imageIds[state.index]) return;
+    this.#lastByte = performance.now();
     this.set({ progress: detail.percentComplete ?? null });
   }
 
@@ -244,6 +279,11 @@ interface LoadProgress {
   imageId: string;
   percentComplete?: number;
 }
+
+/** Where the palette is not in the metadata, only the server can colour the image. */
+const lacksPalette = (instance: DicomJson): boolean =>
+  textOf(instance, PHOTOMETRIC_INTERPRETATION) === 'PALETTE COLOR' &&
+  instance[RED_PALETTE]?.Value === undefined;
 
 /** Forget the pixels of a study that is no longer shown. */
 export function forgetPixels(): void {

@@ -4,7 +4,7 @@ import { metadataUrl } from '../api/dicomweb';
 import { call } from '../api/http';
 
 /** A data set in the DICOM JSON model (PS3.18 annex F). */
-export type DicomJson = Record<string, { vr: string; Value?: unknown[] } | undefined>;
+export type DicomJson = Record<string, { vr: string; Value?: unknown[]; InlineBinary?: string } | undefined>;
 
 export const SOP_INSTANCE_UID = '00080018';
 const SPACINGS = ['00280030', '00181164', '00182010'];
@@ -18,7 +18,7 @@ export const metadataQuery = (studyUID: string, seriesUID: string) =>
         accept: 'application/dicom+json',
         signal,
       });
-      return instances.map(withSaneSpacing);
+      return instances.map(withSaneSpacing).map(withPalette);
     },
     staleTime: 60_000,
   });
@@ -31,6 +31,29 @@ export function withSaneSpacing(instance: DicomJson): DicomJson {
   });
   if (bad.length === 0) return instance;
   return Object.fromEntries(Object.entries(instance).filter(([tag]) => !bad.includes(tag)));
+}
+
+const PALETTES = ['00281201', '00281202', '00281203'];
+const PALETTE_DESCRIPTOR = '00281101';
+
+/**
+ * Cornerstone reads colour palettes as numbers, DICOM JSON has them as binary: bytes where there
+ * are as many as entries (PS3.3 C.7.6.3.1.6), else little-endian 16-bit words.
+ */
+export function withPalette(instance: DicomJson): DicomJson {
+  const entries = Number(instance[PALETTE_DESCRIPTOR]?.Value?.[0] ?? 0) || 65_536;
+  const read = PALETTES.flatMap((tag) => {
+    const binary = instance[tag]?.InlineBinary;
+    if (binary === undefined) return [];
+    const bytes = Uint8Array.from(atob(binary), (letter) => letter.charCodeAt(0));
+    const words = new DataView(bytes.buffer);
+    const Value =
+      bytes.length < 2 * entries
+        ? [...bytes]
+        : Array.from({ length: entries }, (_, at) => words.getUint16(2 * at, true));
+    return [[tag, { vr: 'OW', Value }] as const];
+  });
+  return read.length === 0 ? instance : { ...instance, ...Object.fromEntries(read) };
 }
 
 export function textOf(instance: DicomJson | undefined, tag: string): string {

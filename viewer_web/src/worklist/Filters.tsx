@@ -3,12 +3,12 @@ import { useEffect, useState, type RefObject } from 'react';
 import { Button, Input, SearchField } from 'react-aria-components';
 
 import type { WorklistFilter } from '../api/queries';
-import type { StudyState, TriageClass, TriageStatus } from '../api/types';
+import type { StudyState, TriageClass } from '../api/types';
 import { useWords } from '../i18n/format';
 import { Choice } from '../ui/Choice';
 
 const STATES: readonly StudyState[] = ['arriving', 'complete', 'triaged', 'read', 'reported', 'delivered'];
-const TRIAGE: readonly (TriageClass | TriageStatus)[] = ['critical', 'urgent', 'routine', 'not_assessed', 'pending'];
+const TRIAGE: readonly TriageClass[] = ['critical', 'urgent', 'routine'];
 const MODALITIES = ['CR', 'DX', 'CT', 'MR', 'US', 'MG', 'XA', 'NM', 'OT'] as const;
 const TYPING_MS = 250;
 

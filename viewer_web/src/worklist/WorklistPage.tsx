@@ -10,11 +10,22 @@ import { useWords } from '../i18n/format';
 import { LineBanner } from '../ui/LineBanner';
 import { ResearchBanner } from '../ui/ResearchBanner';
 import { Failed, Waiting } from '../ui/States';
+import { hasWebGL } from '../viewport/webgl';
 import { EmptyList } from './EmptyList';
 import { Filters } from './Filters';
 import { List } from './List';
 import { TopBar } from './TopBar';
 import './worklist.css';
+
+/** The next click opens a study: by then its code is here. Not on phones, which come for the list. */
+function fetchViewerWhenIdle() {
+  if (matchMedia('(max-width: 760px)').matches) return undefined;
+  const timer = setTimeout(() => {
+    void import('../study/StudyPage');
+    if (hasWebGL()) void import('../viewport/cornerstoneView');
+  }, 1_500);
+  return () => clearTimeout(timer);
+}
 
 export function WorklistPage() {
   const { t } = useWords();
@@ -30,6 +41,7 @@ export function WorklistPage() {
   useEffect(() => {
     document.title = t('title.worklist');
   }, [t]);
+  useEffect(fetchViewerWhenIdle, []);
   useKeys({
     '/': () => search.current?.select(),
     '?': () => setHelp(true),

@@ -1,15 +1,16 @@
 import type { InfiniteData } from '@tanstack/react-query';
 
 import type { WorklistFilter } from '../api/queries';
-import type { StudyEvent, TriageClass, WorklistItem, WorklistPage } from '../api/types';
+import type { StudyEvent, StudyState, TriageClass, WorklistItem, WorklistPage } from '../api/types';
 
 const RANK: Record<TriageClass, number> = { critical: 0, urgent: 1, routine: 2 };
-const UNASSESSED = 3;
+/** What leaves the list, unless its state is asked for. */
+const GONE: ReadonlySet<StudyState> = new Set<StudyState>(['reported', 'delivered']);
 
-export const rank = (item: WorklistItem): number =>
-  item.triage.class === null ? UNASSESSED : RANK[item.triage.class];
+/** What no model has assessed waits among the routine studies: it may be anything. */
+const rank = (item: WorklistItem): number => RANK[item.triage.class ?? 'routine'];
 
-/** The server's order: class by class, and in a class who has waited longest first. */
+/** The server's order: critical, urgent, all others; and of these who has waited longest first. */
 export function compare(a: WorklistItem, b: WorklistItem): number {
   return rank(a) - rank(b) || Date.parse(a.arrivedAt) - Date.parse(b.arrivedAt);
 }
@@ -20,7 +21,7 @@ export const triageKey = (item: WorklistItem): string => item.triage.class ?? it
 /** Only the server can judge a search; the rest of a filter is judged here too. */
 export function matches(item: WorklistItem, filter: WorklistFilter): boolean {
   return (
-    (!filter.state || item.state === filter.state) &&
+    (filter.state ? item.state === filter.state : !GONE.has(item.state)) &&
     (!filter.triage || triageKey(item) === filter.triage) &&
     (!filter.modality || item.modalities.includes(filter.modality))
   );
