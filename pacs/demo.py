@@ -141,6 +141,7 @@ def follow(
                     study.failure = f"not on the worklist after {seconds:.0f} s: {study.stage}"
             break
         time.sleep(_POLL_SECONDS)
+    _look(sent, engine, show_unregistered=show_unregistered)
     changed()
     return all(study.is_done for study in sent)
 
@@ -249,7 +250,7 @@ def _word(triage: Triage) -> str:
         case "hidden":
             return "triaged; the model's word is not shown (it is no registered device)"
         case _:
-            return "nothing for the AI to look at"
+            return "nothing for the AI"
 
 
 def _study_instance_uid(file: Path) -> str:

@@ -84,6 +84,7 @@ def test_second_time_is_no_trouble(archive: Archive, peer: Peer) -> None:
         studies = demo.studies()[:2]
         with worker(archive):
             assert demo.follow(studies, peer, archive.engine, seconds=30, show_unregistered=True)
+        assert all(study["seconds"] is not None for study in demo.report(studies))
 
 
 def test_study_that_nobody_triages_is_a_failure(archive: Archive, peer: Peer) -> None:
