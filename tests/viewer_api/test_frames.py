@@ -1,11 +1,16 @@
 """Frames, as real clients ask for them, in every form they are stored in."""
 
+from io import BytesIO
+
 import httpx2
 import numpy as np
 import pydicom
 import pytest
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import generate_uid
 
+from pacs.ingest import Source
 from tests.plugins.hospital import RADIOGRAPH, Hospital, file_of
 
 CORNERSTONE = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -74,7 +79,7 @@ def test_pixels_come_uncompressed_to_who_takes_nothing_else(
     hospital: Hospital, machine: httpx2.Client, name: str
 ) -> None:
     dataset = pydicom.dcmread(file_of(name))
-    array = pydicom.pixels.pixel_array(dataset, index=0, raw=True)
+    array = pixel_array(dataset, index=0, raw=True)
     for accept in (DICOMWEB_CLIENT_JS, f"{DICOMWEB_CLIENT_JS}; transfer-syntax={EXPLICIT}"):
         answer = machine.get(f"{hospital.path(name)}/frames/1", headers={"Accept": accept})
         ((media_type, body),) = parts(answer)
@@ -154,14 +159,10 @@ def test_a_report_has_no_frames(hospital: Hospital, machine: httpx2.Client) -> N
 
 def test_pixels_that_cannot_be_decoded_are_said_to_be(hospital: Hospital) -> None:
     dataset = pydicom.dcmread(file_of("emri_small_jpeg_ls_lossless.dcm"))
-    uids = [pydicom.uid.generate_uid() for _ in range(3)]
+    uids = [generate_uid() for _ in range(3)]
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = uids
     dataset.NumberOfFrames = 1
-    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8 this is no picture \xff\xd9"])
-    from io import BytesIO
-
-    from pacs.ingest import Source
-
+    dataset.PixelData = encapsulate([b"\xff\xd8 this is no picture \xff\xd9"])
     file = BytesIO()
     dataset.save_as(file)
     received = hospital.archive.ingest.receive([file.getvalue()], Source("import", "test"))

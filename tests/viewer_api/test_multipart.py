@@ -1,5 +1,8 @@
 """The multipart parser takes any message, cut anywhere, and gives back its parts."""
 
+import contextlib
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +30,6 @@ cuts = st.lists(st.integers(1, 9), min_size=1, max_size=30)
 
 def is_safe(body: bytes) -> bool:
     """Whether the body holds no real delimiter."""
-    import re
-
     return not re.search(rb"(?:^|\r\n)--b(?:--|[ \t]*(?:\r\n|\r?$))", b"\r\n" + body)
 
 
@@ -65,10 +66,8 @@ def test_what_is_written_is_read_wherever_it_is_cut(
 
 @given(st.binary(max_size=300), cuts)
 def test_noise_is_refused_or_read_and_nothing_else(noise: bytes, lengths: list[int]) -> None:
-    try:
+    with contextlib.suppress(MultipartError):
         parse(b"--b\r\n" + noise, lengths)
-    except MultipartError:
-        pass
 
 
 def test_a_part_without_headers() -> None:

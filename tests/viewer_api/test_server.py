@@ -8,13 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import pydicom
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
-from pacs.archive import Archive
+from pacs.archive import Archive, open_archive
+from pacs.people.permissions import Role
+from pacs.people.tokens import create_token
 from pacs.settings import Settings
 from tests.plugins.hospital import CT, Hospital, file_of, serving
 from viewer_api.errors import AddressInUse
@@ -92,8 +96,6 @@ def test_a_database_that_goes_away_is_503_and_comes_back(archive: Archive, postg
         assert client.get("/api/v1/worklist").status_code == 200
         name = archive.engine.url.database
         admin = archive.engine.url.set(database="postgres")
-        from sqlalchemy import create_engine
-
         engine = create_engine(admin, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
@@ -127,12 +129,6 @@ def test_storing_a_large_object_needs_little_memory(
     settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     """200 MB in one part; the process may not grow by a third of that."""
-    import pydicom
-
-    from pacs.archive import open_archive
-    from pacs.people.permissions import Role
-    from pacs.people.tokens import create_token
-
     with open_archive(settings, database_url) as archive, archive.engine.begin() as connection:
         _, secret = create_token(connection, Role.SERVICE, "test")
     dataset = pydicom.dcmread(file_of(CT))
@@ -153,7 +149,7 @@ def test_storing_a_large_object_needs_little_memory(
             assert client.get("/dicomweb/studies").status_code == 200
             before = _memory(process.pid)
 
-            def body() -> object:
+            def body() -> Iterator[bytes]:
                 yield b"--b\r\nContent-Type: application/dicom\r\n\r\n" + head
                 for _ in range(6400 // 32):
                     yield bytes(32 * 128 * 128 * 2)
