@@ -46,13 +46,15 @@ def serve(
     PACS_* variables, and these before pacs.toml in the data directory.
     """
     names = _parts(only)
-    from pacs.logs import configure_logs
-    from pacs.serve.part import PARTS
-    from pacs.serve.supervisor import serve as supervise
     from pacs.settings import load_settings
 
     settings = load_settings(
         data_dir=data_dir, http_port=http_port, dicom_port=dicom_port, host=host, aet=aet
     )
+    # What takes its time to import comes after what may be refused.
+    from pacs.logs import configure_logs
+    from pacs.serve.part import PARTS
+    from pacs.serve.supervisor import serve as supervise
+
     configure_logs("serve")
     supervise(settings, [name for name in PARTS if name in names])

@@ -26,7 +26,7 @@ from pacs.logs import configure_logs
 from pacs.settings import Settings
 from storage.errors import StoreError
 
-PartName = Literal["dicom", "api", "worker"]
+PartName = Literal["api", "dicom", "worker"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
 
 _GRACE_SECONDS = 20.0
