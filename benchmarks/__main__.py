@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -63,6 +64,8 @@ def main() -> int:
         return 1
     from benchmarks.errors import BenchmarkError
 
+    # Asked to end, it unwinds, so that the servers end too and their files go.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     try:
         _ingest(chosen)
     except BenchmarkError as error:
