@@ -12,18 +12,8 @@ from rich.console import Console
 from dicom_node.send import Peer
 from dicom_node.server import Node
 from pacs import demo, triage
-from pacs.archive import Archive, open_archive
-from pacs.settings import load_settings
+from pacs.archive import Archive
 from pacs.workflow import settle_quiet_studies
-
-
-@pytest.fixture
-def archive(tmp_path: Path, database_url: str) -> Iterator[Archive]:
-    """An archive in the test's folder."""
-    settings = load_settings(data_dir=tmp_path / "data")
-    settings.data_dir.mkdir()
-    with open_archive(settings, database_url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A node on an archive of its own, and DCMTK to send with."""
 
-import importlib.util
 import itertools
 import os
 import shutil
@@ -24,21 +23,16 @@ from pynetdicom.pdu_primitives import P_DATA
 from sqlalchemy import text
 
 from dicom_node.server import Node
-from pacs.archive import Archive, open_archive
-from pacs.settings import load_settings
+from pacs.archive import Archive
+from pacs.settings import Settings, load_settings
 
 Sender = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def archive(tmp_path: Path, database_url: str) -> Iterator[Archive]:
-    """An archive in the test's folder."""
-    settings = load_settings(
-        data_dir=tmp_path / "data", max_object_bytes=8 << 20, max_associations=4
-    )
-    settings.data_dir.mkdir()
-    with open_archive(settings, database_url) as opened:
-        yield opened
+def settings(tmp_path: Path) -> Settings:
+    """Settings with limits that tests can reach."""
+    return load_settings(data_dir=tmp_path / "data", max_object_bytes=8 << 20, max_associations=4)
 
 
 @pytest.fixture
@@ -247,20 +241,6 @@ def sending() -> Callable[..., Sending]:
         )
 
     return begin
-
-
-@pytest.fixture(scope="session")
-def real_file() -> Callable[[str], Path]:
-    """A real DICOM file of pydicom-data by its name."""
-    spec = importlib.util.find_spec("data_store")
-    assert spec and spec.submodule_search_locations, "pip install pydicom-data"
-    folder = Path(spec.submodule_search_locations[0]) / "data"
-
-    def find(name: str) -> Path:
-        assert (folder / name).is_file(), name
-        return folder / name
-
-    return find
 
 
 @pytest.fixture
