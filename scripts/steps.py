@@ -50,10 +50,12 @@ def do(
         raise StepError(f"{sentence}: failed. The end of {LOG.relative_to(ROOT)}:\n{tail(LOG)}")
 
 
-def show(sentence: str, *command: str | Path, cwd: Path = ROOT) -> None:
+def show(sentence: str, *command: str | Path, env: dict[str, str] | None = None) -> None:
     """Say the sentence and run the command, its output going to the screen. Raises StepError."""
     say(sentence)
-    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, env={**os.environ, **(env or {})}, check=False
+    )
     if done.returncode:
         raise StepError(f"{sentence}: failed, see above")
 

@@ -1,9 +1,13 @@
-"""`make test`: every check and every test, on a machine that has Python and nothing else."""
+"""`make test`: every check and every test, on a machine that has Python and nothing else.
+
+python3 scripts/test.py [--lint | arguments for pytest]
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import debian
@@ -40,7 +44,12 @@ def tests() -> None:
     """The web pages' tests, then everything else's."""
     say("tests of the web pages")
     prepare.npm("test")
-    show("tests", prepare.VENV / "bin" / "pytest", *sys.argv[1:])
+    # A folder of their own, so that nothing of them is left; open enough for the user that
+    # PostgreSQL runs as where we are root.
+    with tempfile.TemporaryDirectory(prefix="filmless-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        pytest = prepare.VENV / "bin" / "pytest"
+        show("tests", pytest, *sys.argv[1:], env={"TMPDIR": folder})
 
 
 def _find(program: str) -> str | None:
