@@ -48,7 +48,7 @@ def _embedded(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
             server.start(patience=0)
         except DataDirectoryInUse:
             guests = FolderLock(server.directory, "guests")
-            guests.acquire(say, shared=True)
+            guests.acquire(say, shared=True, patience=_JOIN_SECONDS)
             try:
                 if _answers(server):
                     yield server.url

@@ -1,0 +1,192 @@
+"""The command line on a real data directory: results on stdout, one line of trouble on stderr."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pydicom
+import pytest
+
+from pacs.cli import main
+
+PACS = [sys.executable, "-m", "pacs.cli"]
+CT = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
+PASSWORD = "mật khẩu dài và khó"
+
+Run = Callable[..., "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has said."""
+
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def pacs(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Runs the command line in this process, on a database and a data directory of its own."""
+    for name in [name for name in os.environ if name.startswith("PACS_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str, typed: str = "", status: int = 0) -> Done:
+        monkeypatch.setattr(sys, "argv", ["pacs", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        capfd.readouterr()
+        ended = 0
+        try:
+            main()
+        except SystemExit as end:
+            ended = int(end.code or 0)
+        done = Done(*capfd.readouterr())
+        assert ended == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    with tempfile.TemporaryDirectory(prefix="filmless-cli-") as folder:
+        monkeypatch.setenv("PACS_DATA_DIR", folder)
+        monkeypatch.setenv("PACS_DATABASE_URL", database_url)
+        yield run
+
+
+def test_help_is_quick_and_names_every_command() -> None:
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        told = subprocess.run([*PACS, "--help"], capture_output=True, text=True, check=True)
+        took.append(time.monotonic() - started)
+    for command in (
+        *("serve", "demo", "import", "reindex", "scrub", "status"),
+        *("users", "tokens", "devices", "models"),
+    ):
+        assert f" {command} " in told.stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import pacs.cli, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"sqlalchemy", "fastapi", "pydicom", "torch", "numpy", "psycopg"} & set(loaded)
+    assert min(took) < 2
+
+
+def test_an_account_from_its_beginning_to_its_end(pacs: Run, database_url: str) -> None:
+    pacs("users", "add", "An", "--role", "radiologist", "--full-name", "Nguyễn Văn An",
+         "--password-stdin", typed=f"{PASSWORD}\n")  # fmt: skip
+    taken = pacs("users", "add", "an", "--role", "admin", "--generate", status=1)
+    assert taken.stderr == "pacs: a user named 'an' exists already\n"
+    assert taken.stdout == ""
+    assert "Nguyễn Văn An" in pacs("users", "list").stdout
+
+    generated = pacs("users", "passwd", "an", "--generate").stdout.strip()
+    assert len(generated) >= 16
+    pacs("users", "disable", "an")
+    (user,) = json.loads(pacs("users", "list", "--json").stdout)
+    assert (user["username"], user["role"], user["disabled"]) == ("an", "radiologist", True)
+    assert "password" not in json.dumps(user)
+    pacs("users", "enable", "an")
+
+    with psycopg.connect(database_url) as connection:
+        actions = connection.execute(
+            "SELECT actor, action FROM audit_events ORDER BY id"
+        ).fetchall()
+    assert [action for _, action in actions] == [
+        "user.create",
+        "user.password",
+        "user.disable",
+        "user.enable",
+    ]
+    assert all(str(actor).startswith("console:") for actor, _ in actions)
+
+
+def test_a_weak_password_or_none_is_refused(pacs: Run) -> None:
+    weak = pacs(
+        "users", "add", "an", "--role", "admin", "--password-stdin", typed="short\n", status=1
+    )
+    assert weak.stderr.startswith("pacs: ")
+    assert weak.stderr.count("\n") == 1
+    pacs("users", "add", "an", "--role", "admin", status=2)
+    pacs("users", "add", "an", "--role", "service", "--generate", status=2)
+    assert json.loads(pacs("users", "list", "--json").stdout) == []
+
+
+def test_a_token_is_shown_once_and_revoked(pacs: Run) -> None:
+    made = json.loads(
+        pacs("tokens", "create", "--role", "service", "--name", "emr", "--json").stdout
+    )
+    secret = pacs("tokens", "create", "--role", "service", "--expires-in-days", "1").stdout.strip()
+    assert secret != made["secret"]
+    listed = pacs("tokens", "list", "--json").stdout
+    assert made["secret"] not in listed
+    assert secret not in listed
+    assert [token["name"] for token in json.loads(listed)] == ["emr", "service"]
+    pacs("tokens", "revoke", str(made["token"]["id"]))
+    assert "revoked" in pacs("tokens", "list").stdout
+    unknown = pacs("tokens", "revoke", "999", status=1)
+    assert unknown.stderr == "pacs: there is no token number 999\n"
+    refused = pacs("tokens", "create", "--role", "service", "--scope", "users:write", status=1)
+    assert "does not permit" in refused.stderr
+
+
+def test_a_device_comes_and_goes(pacs: Run) -> None:
+    pacs("devices", "add", "CR1", "--network", "10.1.2.3/24", "--description", "X-quang 1")
+    (device,) = json.loads(pacs("devices", "list", "--json").stdout)
+    assert (device["aet"], device["network"]) == ("CR1", "10.1.2.0/24")
+    wrong = pacs("devices", "add", "CR2", "--network", "here", status=1)
+    assert "neither an IP address nor a network" in wrong.stderr
+    pacs("devices", "remove", "CR1")
+    pacs("devices", "remove", "CR1", status=1)
+
+
+def test_objects_are_imported_once_found_sound_and_indexed_again(
+    pacs: Run, tmp_path: Path, database_url: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    (tmp_path / "ct.dcm").write_bytes(CT.read_bytes())
+    first = pacs("import", str(tmp_path), "--json", status=1)
+    told = json.loads(first.stdout)
+    assert told["outcomes"] == {"stored": 1, "refused": 1}
+    assert told["refused_files"][0]["path"].endswith("notes.txt")
+    again = pacs("import", str(tmp_path / "ct.dcm"), "--json")
+    assert json.loads(again.stdout)["outcomes"] == {"duplicate": 1}
+    pacs("import", str(tmp_path / "nowhere"), status=1)
+
+    status = json.loads(pacs("status", "--json").stdout)
+    assert (status["studies"], status["instances"], status["store_problem"]) == (1, 1, None)
+    assert json.loads(pacs("scrub", "--json").stdout)["outcomes"] == {"sound": 1}
+    assert "known" in pacs("reindex").stdout
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE patients, studies, series, instances CASCADE")
+    assert json.loads(pacs("reindex", "--json").stdout)["outcomes"] == {"stored": 1}
+
+
+def test_an_altered_object_is_found(pacs: Run, database_url: str) -> None:
+    pacs("import", str(CT))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE instances SET dataset_crc32 = dataset_crc32 # 1")
+    found = pacs("scrub", "--json", status=1)
+    (problem,) = json.loads(found.stdout)["problems"]
+    assert problem["problem"] == "changed"
+
+
+def test_models_that_are_not_there_are_named(pacs: Run) -> None:
+    assert "not among the bundles" in pacs("models", "verify", "nothing", status=1).stderr
+    assert pacs("models", "show", "nothing", status=1).stderr.startswith("pacs: model nothing")
+    json.loads(pacs("models", "list", "--json").stdout)
+
+
+def test_wrong_use_is_status_2(pacs: Run) -> None:
+    for arguments in (["nothing"], ["users", "add"], ["tokens", "create"], ["import"]):
+        pacs(*arguments, status=2)
