@@ -5,6 +5,7 @@ durable, and its rows committed. An object that is refused leaves nothing behind
 """
 
 import contextlib
+import logging
 import mmap
 import os
 import time
@@ -33,6 +34,7 @@ from pacs.index.batch import ExistingInstance, Outcome
 from pacs.index.record import Record, Stored, record_of
 from pacs.index.writer import IndexWriter
 from pacs.settings import Settings
+from storage.errors import StoreError
 from storage.spool import SpooledStore
 from storage.store import ObjectStore, ObjectWriter
 
@@ -49,6 +51,8 @@ __all__ = [
     "TooLarge",
     "Truncated",
 ]
+
+log = logging.getLogger(__name__)
 
 ACQUIRED = "instances/"
 RESULTS = "results/"
@@ -184,7 +188,7 @@ class Intake:
         # and rows without an object would be worse than an object without rows (`pacs scrub`).
         outcome = self._ingest._writer.write(record)
         if outcome == "duplicate":
-            self._ingest._store.delete(self._key)
+            self._drop()
         return Received(
             record.study_instance_uid,
             record.series_instance_uid,
@@ -193,6 +197,13 @@ class Intake:
             outcome,
             self._size,
         )
+
+    def _drop(self) -> None:
+        """Remove what was stored for nothing. The sender's object is safe, whatever comes of it."""
+        try:
+            self._ingest._store.delete(self._key)
+        except StoreError as error:
+            log.warning("a duplicate is left to `pacs scrub`: %s", error)
 
     def _header(self) -> Header:
         if self._meta is None:

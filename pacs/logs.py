@@ -14,8 +14,11 @@ _TOO_TALKATIVE = {
     "pynetdicom": logging.CRITICAL,
     "pydicom": logging.CRITICAL,
     "procrastinate": logging.WARNING,
+    # Its tracebacks when the connection is lost; the worker says in one line what that means.
+    "procrastinate.worker.worker": logging.CRITICAL,
     "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,
+    "pacs.database.engine._Pool": logging.WARNING,
     "psycopg": logging.ERROR,
     "urllib3": logging.ERROR,
     "py.warnings": logging.CRITICAL,

@@ -55,6 +55,14 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("aet")
+    @classmethod
+    def _ae_title(cls, value: str) -> str:
+        """PS3.5 6.2: the default repertoire without backslash and controls, not only spaces."""
+        if not value.isascii() or not value.isprintable() or "\\" in value or not value.strip():
+            raise ValueError("an AE title is ASCII letters, digits and signs without backslash")
+        return value.strip()
+
     @property
     def object_store_url(self) -> str:
         """Where objects live in the end: `store_url`, or a folder of the data directory."""

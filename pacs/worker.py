@@ -4,22 +4,37 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import procrastinate
 import psycopg
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from sqlalchemy.exc import OperationalError
 
 from pacs import jobs
 from pacs.archive import Archive
+from pacs.database.errors import DatabaseError
 from pacs.workflow import settle_quiet_studies
 from storage.errors import ObjectNotFound, StoreError, StoreUnavailable
 from storage.spool import SpooledStore
 
 log = logging.getLogger(__name__)
 
-CONCURRENT_JOBS = 8
+CONCURRENT_JOBS = 8  # of each queue
 RECONNECT_SECONDS = 2.0
+REMIND_SECONDS = 60.0
+LONGEST_RETRY_SECONDS = 60
+
+_DATABASE_TROUBLE = (
+    psycopg.Error,
+    procrastinate.exceptions.ConnectorException,
+    OperationalError,
+    DatabaseError,
+)
 
 Register = Callable[[procrastinate.App, Archive], None]
 
@@ -35,13 +50,19 @@ def run_worker(archive: Archive, ready: Callable[[str], None], register: Registe
 async def _work(archive: Archive, ready: Callable[[str], None], register: Register | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Threads for every job at once: uploads that hang must keep neither triage nor studies waiting.
+    loop.set_default_executor(ThreadPoolExecutor(2 * CONCURRENT_JOBS + 2, "job"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     while not stop.is_set():
         try:
             await _work_while_connected(archive, ready, register, stop)
-        except (psycopg.Error, procrastinate.exceptions.ConnectorException, OperationalError) as e:
-            log.error("the database does not answer, trying again: %s", str(e).splitlines()[0])
+        except _DATABASE_TROUBLE as error:
+            log.error(
+                "no jobs are done until the database answers, trying again every %g s: %s",
+                RECONNECT_SECONDS,
+                " ".join(str(error).split()) or type(error).__name__,
+            )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RECONNECT_SECONDS)
 
@@ -59,30 +80,32 @@ async def _work_while_connected(
         register(app, archive)
         queues.append("ai")
     async with app.open_async():
-        working = asyncio.create_task(
-            app.run_worker_async(
-                queues=queues,
-                concurrency=CONCURRENT_JOBS,
-                install_signal_handlers=False,
-                update_heartbeat_interval=jobs.HEARTBEAT_SECONDS,
-                stalled_worker_timeout=jobs.STALLED_SECONDS,
-                delete_jobs="successful",
-            )
-        )
-        others = [
+        tasks: list[asyncio.Task[Any]] = [
+            *(asyncio.create_task(_work_on(app, queue)) for queue in queues),
             asyncio.create_task(jobs.rescue_stalled(app)),
             asyncio.create_task(_settle(archive)),
             asyncio.create_task(stop.wait()),
         ]
         ready(",".join(queues))
         try:
-            done, _ = await asyncio.wait([working, *others], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (working, *others):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(working, *others, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _work_on(app: procrastinate.App, queue: str) -> None:
+    await app.run_worker_async(
+        queues=[queue],
+        concurrency=CONCURRENT_JOBS,
+        install_signal_handlers=False,
+        update_heartbeat_interval=jobs.HEARTBEAT_SECONDS,
+        stalled_worker_timeout=jobs.STALLED_SECONDS,
+        delete_jobs="successful",
+    )
 
 
 async def _settle(archive: Archive) -> None:
@@ -99,16 +122,52 @@ async def _settle(archive: Archive) -> None:
 
 
 def _register_uploads(app: procrastinate.App, archive: Archive) -> None:
-    retry = procrastinate.RetryStrategy(
-        max_attempts=None, linear_wait=5, retry_exceptions=[StoreError]
-    )
+    reminder = _Reminder()
 
-    @app.task(name="upload_object", queue="archive", retry=retry)
+    @app.task(name="upload_object", queue="archive", retry=_Patience())
     def upload_object(key: str) -> None:
-        """Takes an object from the spool to the remote store; raises StoreUnavailable."""
-        if not isinstance(archive.store, SpooledStore):
-            raise StoreUnavailable("objects wait in the spool, but no remote store is set", key=key)
+        """Takes an object from the spool to the remote store; raises StoreError."""
         try:
-            archive.store.upload(key)
-        except ObjectNotFound:
-            log.info("%s was deleted before it was uploaded", key)
+            _upload(archive, key)
+        except StoreError as error:
+            reminder.remind(error)
+            raise
+        reminder.forget()
+
+
+def _upload(archive: Archive, key: str) -> None:
+    if not isinstance(archive.store, SpooledStore):
+        raise StoreUnavailable(
+            "no remote store is set (PACS_STORE_URL) for what is in the spool", key=key
+        )
+    try:
+        archive.store.upload(key)
+    except ObjectNotFound:
+        log.info("%s was deleted before it was uploaded", key)
+
+
+class _Patience(BaseRetryStrategy):
+    """Tries for ever; at most a minute after the remote store is back, an object is there."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """In 1, 2, 4 … at most 60 seconds."""
+        wait = min(LONGEST_RETRY_SECONDS, 2 ** min(job.attempts, 6))
+        return RetryDecision(retry_in={"seconds": wait})
+
+
+class _Reminder:
+    """Says why uploads fail once a minute, not once an object, and once that they go on."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def remind(self, error: StoreError) -> None:
+        now = time.monotonic()
+        if self._last is None or now - self._last > REMIND_SECONDS:
+            self._last = now
+            log.error("uploads wait safely in the spool and go on by themselves: %s", error)
+
+    def forget(self) -> None:
+        if self._last is not None:
+            self._last = None
+            log.info("uploads from the spool go on")

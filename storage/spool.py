@@ -67,8 +67,8 @@ class SpooledStore:
         """Remove an object from both places; the remote store has to be there for it."""
         check_key(key)
         with file_lock(self._upload_lock(key)):
-            self._remote.delete(key)
             self._local.delete(key)
+            self._remote.delete(key)
 
     def list(self, prefix: str = "") -> Iterator[ObjectStat]:
         """Yield each object whose key begins with `prefix`, in no order, and each once."""
@@ -89,7 +89,15 @@ class SpooledStore:
 
     def check(self) -> None:
         """Check the spool and the remote store; see `ObjectStore.check`."""
+        self.check_spool()
+        self.check_remote()
+
+    def check_spool(self) -> None:
+        """Check what receiving needs; see `ObjectStore.check`."""
         self._local.check()
+
+    def check_remote(self) -> None:
+        """Check what uploading needs; see `ObjectStore.check`."""
         self._remote.check()
 
     def close(self) -> None:

@@ -19,7 +19,14 @@ def test_flags_win_over_environment_and_file(
 
 @pytest.mark.parametrize(
     ("flags", "word"),
-    [({"http_port": 70000}, "http_port"), ({"aet": "A" * 17}, "aet"), ({"colour": 1}, "colour")],
+    [
+        ({"http_port": 70000}, "http_port"),
+        ({"aet": "A" * 17}, "aet"),
+        ({"aet": "   "}, "aet"),
+        ({"aet": "TWO\\VALUES"}, "aet"),
+        ({"aet": "BỆNH VIỆN"}, "aet"),
+        ({"colour": 1}, "colour"),
+    ],
 )
 def test_unusable_setting_is_named(tmp_path: Path, flags: dict[str, object], word: str) -> None:
     with pytest.raises(SettingsError, match=word):

@@ -97,14 +97,14 @@ def connect(
             "options": f"{parsed.query.get('options', '')} {timeouts}".strip(),
         },
     )
-    event.listen(engine, "handle_error", _translate)
+    event.listen(engine, "handle_error", _translate, retval=True)
     return engine
 
 
-def _translate(context: ExceptionContext) -> None:
-    meaning = meaning_of(context.original_exception)
-    if meaning is not None:
-        context.chained_exception = meaning
+def _translate(context: ExceptionContext) -> DatabaseError | None:
+    """The error to raise in place of psycopg's; its cause stays psycopg's."""
+    # A connection that is found dead before its use is replaced, and nobody need know.
+    return None if context.is_pre_ping else meaning_of(context.original_exception)
 
 
 def meaning_of(error: BaseException) -> DatabaseError | None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from pacs.database.errors import DatabaseUnavailable
 from pacs.index.batch import LostRace, Outcome, SameBytes, write_batch
 from pacs.index.record import Record
+from storage.errors import StoreError
 
 MAX_BATCH = 500
 
@@ -80,11 +81,12 @@ class IndexWriter:
             unavailable = DatabaseUnavailable(f"the index cannot be written: {error}")
             for waiting in batch:
                 waiting.done.set_exception(unavailable)
-        except DBAPIError as error:
+        except (DBAPIError, StoreError) as error:
             if len(batch) == 1:
                 batch[0].done.set_exception(error)
                 return
-            # One row that the database refuses must not take its neighbours down.
+            # One row that the database refuses, or one object that is to be compared with one out
+            # of reach, must not take its neighbours down.
             for waiting in batch:
                 self._write([waiting])
         except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
@@ -99,17 +101,17 @@ class IndexWriter:
             with self._engine.begin() as connection:
                 written = write_batch(connection, records, self._same_bytes, upload=self._upload)
             return [written[record.sop_instance_uid] for record in records]
-        except (LostRace, OperationalError) as error:
+        except (LostRace, OperationalError, DatabaseUnavailable) as error:
             if tries == 1 or not _is_race(error):
                 raise
             return self._commit(records, tries - 1)
 
 
-def _is_race(error: LostRace | OperationalError) -> bool:
+def _is_race(error: LostRace | OperationalError | DatabaseUnavailable) -> bool:
     """Whether other writers, and not the database's state, made it fail."""
     if isinstance(error, LostRace):
         return True
-    return isinstance(error.orig, DeadlockDetected | SerializationFailure)
+    return isinstance(error.__cause__, DeadlockDetected | SerializationFailure)
 
 
 def _without_repeated_uids(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:

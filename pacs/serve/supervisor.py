@@ -20,9 +20,10 @@ from pacs.database.migrate import migrate
 from pacs.errors import PacsError
 from pacs.serve.child import Child
 from pacs.serve.part import PartName
-from pacs.serve.ports import claim
+from pacs.serve.ports import PortUnavailable, claim
 from pacs.settings import Settings
 from storage.errors import StoreFull, StoreUnavailable
+from storage.spool import SpooledStore
 from storage.store import open_store
 
 _TICK_SECONDS = 0.1
@@ -64,9 +65,9 @@ def serve(settings: Settings, parts: Sequence[PartName]) -> None:
     lock.acquire(say, patience=2.0)
     try:
         settings = _with_ports(settings, parts)
+        _check_store(settings, stop)
         with _database(settings, stop) as server_and_url:
             server, url = server_and_url
-            _check_store(settings, stop)
             _Supervisor(settings, parts, url, server, stop).run()
     except _Stopped:
         return
@@ -81,6 +82,11 @@ def _with_ports(settings: Settings, parts: Sequence[PartName]) -> Settings:
         ports["http_port"] = claim(settings.host, settings.http_port, "--http-port")
     if "dicom" in parts:
         ports["dicom_port"] = claim(settings.host, settings.dicom_port, "--dicom-port")
+    if len(ports) == 2 and ports["http_port"] == ports["dicom_port"]:
+        raise PortUnavailable(
+            f"port {settings.dicom_port} cannot serve both the web and DICOM:"
+            " choose another with --http-port or --dicom-port"
+        )
     return settings.model_copy(update=ports)
 
 
@@ -106,8 +112,16 @@ def _database(
 
 def _check_store(settings: Settings, stop: threading.Event) -> None:
     store = open_store(settings.object_store_url, spool=settings.spool_dir, ack=settings.ack)
+    passing = (StoreUnavailable, StoreFull)
     try:
-        _patiently(store.check, (StoreUnavailable, StoreFull), stop)
+        if not isinstance(store, SpooledStore):
+            _patiently(store.check, passing, stop)
+            return
+        _patiently(store.check_spool, passing, stop)
+        try:
+            store.check_remote()
+        except passing as error:
+            say(f"pacs: {error} - until then, what arrives waits safely in {settings.spool_dir}")
     finally:
         store.close()
 
@@ -200,16 +214,21 @@ class _Supervisor:
         }
         sys.stdout.write(f"ready {' '.join(addresses[name] for name in self._parts)}\n")
         sys.stdout.flush()
-        if "api" in self._parts and not _has_users(self._url):
-            say("nobody can sign in yet: pacs users add NAME --role admin makes the first account")
+        if "api" in self._parts:
+            _remind_of_users(self._url)
 
 
-def _has_users(url: str) -> bool:
+def _remind_of_users(url: str) -> None:
     from pacs.people.users import list_users
 
     engine = connect(url, pool_size=1)
     try:
         with engine.connect() as connection:
-            return bool(list_users(connection))
+            there_are_some = bool(list_users(connection))
+    except DatabaseError as error:
+        say(f"pacs: {error}")
+    else:
+        if not there_are_some:
+            say("nobody can sign in yet: pacs users add NAME --role admin makes the first account")
     finally:
         engine.dispose()
