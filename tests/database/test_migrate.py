@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from procrastinate.schema import SchemaManager
 
+from pacs.database.binaries import Binaries, find_binaries
 from pacs.database.compare import differences
+from pacs.database.embedded import EmbeddedPostgres
 from pacs.database.engine import connect
-from pacs.database.errors import DatabaseNewer
+from pacs.database.errors import DatabaseNewer, DatabaseUnsupported
 from pacs.database.migrate import migrate
 from pacs.database.schema import metadata
 
@@ -134,3 +136,19 @@ def functions_of_the_queue(url: str) -> set[str]:
             "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'procrastinate%'"
         ).fetchall()
     return {str(row[0]) for row in rows}
+
+
+def test_a_server_that_is_too_old_is_refused(
+    fresh_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = find_binaries()
+    old = current.postgres.parents[2] / "pginstall" / "bin"
+    if not (old / "postgres").exists():
+        pytest.skip("the wheel brings no PostgreSQL 14")
+    binaries = Binaries(old / "postgres", old / "initdb", 14)
+    monkeypatch.setattr("pacs.database.embedded.find_binaries", lambda: binaries)
+    with (
+        EmbeddedPostgres(fresh_folder) as server,
+        pytest.raises(DatabaseUnsupported, match="is PostgreSQL 14: 15 or later is needed"),
+    ):
+        migrate(server.url)
