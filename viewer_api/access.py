@@ -62,7 +62,7 @@ def authenticate(request: Request) -> Principal | None:
     link_secret = _secret(request.cookies.get(LINK_COOKIE))
     if session_secret is None and link_secret is None:
         return None
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         session = find_session(connection, session_secret) if session_secret else None
         if session is not None:
             return Principal(
@@ -148,7 +148,7 @@ def _by_token(door: Door, header: str, address: str) -> Principal | None:
     secret = _secret(value.strip())
     if scheme.lower() != "bearer" or secret is None:
         return None
-    with door.archive.engine.begin() as connection:
+    with door.reading() as connection:
         token = authenticate_token(connection, secret)
     if token is None:
         door.audit.record_once("anonymous", "token.refused", "refused", address=address)

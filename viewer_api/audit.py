@@ -34,7 +34,7 @@ def read_audit(
 ) -> list[schemas.AuditEvent]:
     """Events that fit every condition, latest first; `before` the id of the last one goes on."""
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         found = events(
             connection,
             study_instance_uid=study,

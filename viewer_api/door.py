@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from sqlalchemy import Connection
 from starlette.requests import HTTPConnection
 
 from pacs.archive import Archive
@@ -21,6 +22,14 @@ class Door:
     archive: Archive
     audit: AuditTrail
     events: EventHub
+
+    def reading(self) -> Connection:
+        """A connection on which every statement stands for itself.
+
+        No transaction is begun and ended around a single query: that would double its trips to
+        the database, and frames are asked for by the thousand.
+        """
+        return self.archive.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
 
 
 def door_of(request: HTTPConnection) -> Door:

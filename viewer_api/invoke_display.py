@@ -51,7 +51,7 @@ def _open(
     request: Request, principal: Principal, conditions: dict[str, str], worklist_search: str
 ) -> Response:
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         found = search(connection, Query("STUDY", conditions, limit=2), principal.scope)
     uids = [str(result[_STUDY]["Value"][0]) for result in found]
     by_patient = _STUDY not in conditions and _ACCESSION not in conditions

@@ -73,7 +73,7 @@ def make_link(
 def read_links(request: Request, study: str, principal: Sharer) -> list[schemas.Link]:
     """All links of the study, latest first; never their addresses."""
     asked = target(request, principal, study)
-    with door_of(request).archive.engine.connect() as connection:
+    with door_of(request).reading() as connection:
         return [schemas.link(found) for found in list_links(connection, asked.study)]
 
 

@@ -115,7 +115,7 @@ def metrics(
 ) -> Response:
     """Requests of this process, and jobs of all."""
     lines = request.app.state.counts.lines()
-    with door_of(request).archive.engine.connect() as connection:
+    with door_of(request).reading() as connection:
         jobs = connection.execute(
             text(
                 "SELECT queue_name, status::text, count(*) FROM procrastinate_jobs "

@@ -35,7 +35,7 @@ def read_worklist(
 ) -> Worklist:
     """In reading order: critical, urgent, all others; what waits longest first."""
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         found = worklist(
             connection,
             show_unregistered=door.archive.settings.show_unregistered_models,
@@ -61,7 +61,7 @@ def read_study(request: Request, response: Response, study: str, principal: Read
     """Series, instances, the AI's word, earlier studies (not through a share link)."""
     asked = target(request, principal, study)
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         page = study_detail(
             connection,
             asked.study,

@@ -1,7 +1,7 @@
 """What a client accepts decides what it gets; real clients' headers among them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewer_api.dicomweb.accept import MediaRange, Offer, choose, parse_accept
@@ -51,6 +51,7 @@ def test_an_alias_is_the_same_type() -> None:
     assert choose([jls], 'multipart/related; type="image/x-jls"') is jls
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     for media_range in parse_accept(text):
@@ -62,6 +63,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 tokens = st.text("abcdefghijklmnopqrstuvwxyz-+.", min_size=1, max_size=10)
 
 
+@settings(deadline=None)
 @given(tokens, tokens, st.one_of(st.none(), st.just("*"), st.just(J2K)), st.booleans())
 def test_a_range_is_read_as_it_is_written(
     main: str, sub: str, syntax: str | None, quoted: bool

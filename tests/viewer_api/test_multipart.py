@@ -4,7 +4,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewer_api.dicomweb.multipart import (
@@ -51,6 +51,7 @@ def parse(message: bytes, lengths: list[int]) -> list[Part]:
     return parts
 
 
+@settings(deadline=None)
 @given(st.lists(bodies.filter(is_safe), min_size=1, max_size=5), cuts, st.booleans())
 def test_what_is_written_is_read_wherever_it_is_cut(
     contents: list[bytes], lengths: list[int], preamble: bool
@@ -64,6 +65,7 @@ def test_what_is_written_is_read_wherever_it_is_cut(
     assert parse(message, lengths) == [({"content-type": "application/dicom"}, c) for c in contents]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), cuts)
 def test_noise_is_refused_or_read_and_nothing_else(noise: bytes, lengths: list[int]) -> None:
     with contextlib.suppress(MultipartError):

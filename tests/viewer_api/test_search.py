@@ -174,6 +174,7 @@ names = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, st.text(max_size=30)), max_size=10))
 def test_any_parameters_are_read_or_refused(parameters: list[tuple[str, str]]) -> None:
     try:
@@ -185,7 +186,7 @@ def test_any_parameters_are_read_or_refused(parameters: list[tuple[str, str]]) -
     assert 0 <= found.query.limit <= 4000
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text))
 def test_any_name_is_searched_for_without_failing(hospital: Hospital, name: str) -> None:
     client = hospital.machine()

@@ -20,6 +20,7 @@ TYPE = 'multipart/related; type="application/dicom"; boundary=b'
 def new_object(study: str | None = None, **changes: object) -> bytes:
     """A real CT slice under new UIDs."""
     dataset = pydicom.dcmread(file_of("CT_small.dcm"))
+    dataset.PatientID, dataset.PatientName = "STOW", "Stored^Over the web"
     dataset.StudyInstanceUID = study or generate_uid()
     dataset.SeriesInstanceUID = generate_uid()
     dataset.SOPInstanceUID = generate_uid()

@@ -70,8 +70,9 @@ def retrieve_frames(
     """Frames by number, such as `1,2,7`: as stored, or uncompressed, as the client accepts."""
     asked = target(request, principal, study, series, instance)
     numbers = frame_numbers(frames)
-    archive = door_of(request).archive
-    with archive.engine.connect() as connection:
+    door = door_of(request)
+    archive = door.archive
+    with door.reading() as connection:
         stored = instances(
             connection,
             study=study,

@@ -76,7 +76,7 @@ def instance_metadata(
 
 def _metadata(request: Request, principal: Principal, asked: Target) -> Response:
     media_type = negotiate(request, JSON_OFFERS).media_type
-    with door_of(request).archive.engine.connect() as connection:
+    with door_of(request).reading() as connection:
         rows = metadata(
             connection,
             study=asked.study,
@@ -93,8 +93,9 @@ def _metadata(request: Request, principal: Principal, asked: Target) -> Response
 
 
 def _objects(request: Request, principal: Principal, asked: Target) -> Response:
-    archive = door_of(request).archive
-    with archive.engine.connect() as connection:
+    door = door_of(request)
+    archive = door.archive
+    with door.reading() as connection:
         found = instances(
             connection,
             study=asked.study,

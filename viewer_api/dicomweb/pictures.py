@@ -118,8 +118,9 @@ def _picture(
     *,
     small: bool = False,
 ) -> Response:
-    archive = door_of(request).archive
-    with archive.engine.connect() as connection:
+    door = door_of(request)
+    archive = door.archive
+    with door.reading() as connection:
         found = instances(
             connection,
             study=asked.study,

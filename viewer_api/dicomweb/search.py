@@ -108,7 +108,7 @@ def _answer(
         query.level, query.matches, query.include, query.limit + 1, query.offset, query.fuzzy
     )
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         found = search(connection, one_more, principal.scope)
     door.audit.record_once(
         principal.actor,

@@ -64,7 +64,7 @@ def read(request: Request, study: str, principal: EmrReader) -> Response:
     if not is_uid(study):
         raise not_found(f"There is no ImagingStudy {study[:64]!r}.")
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         found = search(connection, Query("STUDY", {STUDY: study}, "all"), principal.scope)
         if not found:
             raise NotFound(study, "ImagingStudy")
@@ -101,7 +101,7 @@ def find(request: Request, principal: EmrReader) -> Response:
     matches, limit, offset = parse_search(base, request.query_params.multi_items())
     query = Query("STUDY", matches, "all", limit, offset)
     door = door_of(request)
-    with door.archive.engine.connect() as connection:
+    with door.reading() as connection:
         total = count(connection, query, principal.scope)
         found = search(connection, query, principal.scope) if limit else []
         _name_issuers(connection, found)
