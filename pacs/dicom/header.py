@@ -115,7 +115,8 @@ def _decode(data: Buffer, layout: Layout, *, implicit: bool, little: bool) -> Da
         NotImplementedError,
         EOFError,
     ) as error:
-        raise NotDicom(f"the data set cannot be decoded: {error}") from error
+        # The cause may quote a value, and the refusal goes to the log and to the sender.
+        raise NotDicom(f"the data set cannot be decoded ({type(error).__name__})") from error
     return dataset
 
 
