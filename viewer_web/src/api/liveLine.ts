@@ -6,6 +6,8 @@ interface Listener {
   study: (event: StudyEvent) => void;
   /** The line stands (again): what was missed meanwhile must be asked for. */
   open: () => void;
+  /** The line broke or was refused; perhaps nobody is signed in any more. */
+  lost: () => void;
 }
 
 /** The server pings every 15 s; a line silent for two pings is a dead one. */
@@ -68,6 +70,7 @@ export class LiveLine {
   #lost(): void {
     this.#close();
     this.#set('lost');
+    this.listener.lost();
     const wait = RETRY_MS[Math.min(this.#attempt, RETRY_MS.length - 1)];
     this.#attempt += 1;
     clearTimeout(this.#retry);

@@ -2,7 +2,7 @@ import { useQueryClient, type InfiniteData, type QueryClient } from '@tanstack/r
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from 'react';
 
 import { LiveLine, type LineState } from '../api/liveLine';
-import { studyKey, worklistKey, type WorklistFilter } from '../api/queries';
+import { sessionQuery, studyKey, worklistKey, type WorklistFilter } from '../api/queries';
 import type { StudyEvent, WorklistPage } from '../api/types';
 import { patch } from '../worklist/order';
 
@@ -35,6 +35,7 @@ export function useLiveLine(on: boolean): Pick<LiveLine, 'subscribe' | 'getState
       new LiveLine('/api/v1/events', {
         study: (event) => applyEvent(client, event),
         open: () => void client.invalidateQueries({ queryKey: worklistKey }),
+        lost: () => void client.invalidateQueries({ queryKey: sessionQuery.queryKey }),
       }),
   );
   useEffect(() => {

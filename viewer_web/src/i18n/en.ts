@@ -66,7 +66,7 @@ export const en = {
     emptyTitle: 'No studies yet',
     emptyBody: 'Studies appear here by themselves as soon as a modality sends them. If one was sent and is not here, check the AE title and DICOM port set on the modality.',
     noMatchTitle: 'No study matches',
-    noMatchBody: 'The filters or the search hide every study.',
+    noMatchBody: 'The filters or the search hide every study. Signed and delivered studies show only when their state is chosen.',
     readAll: 'Studies, by priority and then by waiting time',
   },
   triage: {

@@ -67,7 +67,7 @@ export const vi: Messages = {
     emptyTitle: 'Chưa có ca nào',
     emptyBody: 'Khi máy chụp gửi ca đến, ca sẽ tự hiện ở đây. Nếu đã gửi mà không thấy, kiểm tra AE Title và cổng DICOM trên máy chụp.',
     noMatchTitle: 'Không có ca nào khớp',
-    noMatchBody: 'Bộ lọc hoặc nội dung tìm đang giấu hết các ca.',
+    noMatchBody: 'Bộ lọc hoặc nội dung tìm đang giấu hết các ca. Ca đã ký hoặc đã trả kết quả chỉ hiện khi chọn trạng thái đó.',
     readAll: 'Danh sách ca chụp, xếp theo mức ưu tiên rồi đến thời gian chờ',
   },
   triage: {
@@ -228,7 +228,7 @@ export const vi: Messages = {
     heading: 'AI',
     researchHeading: 'AI, dùng cho nghiên cứu',
     research: 'Dấu hiệu và điểm số, không phải chẩn đoán',
-    researchBanner: 'AI, dùng cho nghiên cứu. Mô hình chưa đăng ký là thiết bị y tế: chỉ gợi ý thứ tự đọc, không phải chẩn đoán.',
+    researchBanner: 'AI, dùng cho nghiên cứu. Chưa đăng ký là thiết bị y tế: chỉ gợi ý thứ tự đọc, không phải chẩn đoán.',
     registered: 'Kết quả hỗ trợ, không phải chẩn đoán',
     heatmapLabel: 'AI, dùng cho nghiên cứu · bản đồ nhiệt',
     threshold: 'ngưỡng {{value}}',

@@ -43,7 +43,7 @@ function ModelInfo({ model }: { model: Model }) {
       <Button className="button button-quiet button-icon" aria-label={said} data-testid="ai-model">
         <Info aria-hidden="true" />
       </Button>
-      <Tooltip className="tooltip" placement="bottom end">
+      <Tooltip className="tooltip" placement="left">
         {said}
       </Tooltip>
     </TooltipTrigger>

@@ -93,7 +93,9 @@ function PatientWords({ study }: { study: WorklistItem }) {
         <small>{t('patient.date')}</small>
         {`${date(study.studyDate)} ${study.studyTime?.slice(0, 5) ?? ''}`}
       </span>
-      <span className="banner-fact banner-what">{what.filter(Boolean).join(' · ')}</span>
+      <span className="banner-fact banner-what" title={what.filter(Boolean).join(' · ')}>
+        {what.filter(Boolean).join(' · ')}
+      </span>
     </>
   );
 }

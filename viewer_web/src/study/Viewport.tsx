@@ -5,6 +5,7 @@ import { useWords } from '../i18n/format';
 import { listenToHands } from '../viewport/gestures';
 import type { ImageView, Tool, ViewState } from '../viewport/imageView';
 import type { ImageFacts } from '../viewport/orientation';
+import { previewUrl, type Frame } from '../viewport/stack';
 import type { Fallback } from '../viewport/useImageView';
 import { HeatmapLayer, type Heat } from './HeatmapLayer';
 import { Overlays } from './Overlays';
@@ -14,6 +15,7 @@ interface Props {
   view: ImageView | null;
   state: ViewState;
   fallback: Fallback | null;
+  frame: Frame | undefined;
   onRetry: () => void;
   tool: Tool;
   scrollBy: (step: number) => void;
@@ -27,16 +29,16 @@ interface Props {
 
 /** The image, and on it only what was asked for. */
 export function Viewport(props: Props) {
-  const { onElement, view, state, fallback, onRetry, tool, scrollBy, count, heat, isHeatmap } = props;
+  const { onElement, view, state, fallback, frame, onRetry, tool, scrollBy, count, heat, isHeatmap } = props;
   const { t } = useWords();
-  const frame = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const hand = useRef({ view, tool, scrollBy, count });
   useEffect(() => {
     hand.current = { view, tool, scrollBy, count };
   });
   useEffect(() => {
-    if (frame.current === null) return undefined;
-    return listenToHands(frame.current, {
+    if (box.current === null) return undefined;
+    return listenToHands(box.current, {
       view: () => hand.current.view,
       tool: () => hand.current.tool,
       scrollBy: (step) => hand.current.scrollBy(step),
@@ -45,7 +47,7 @@ export function Viewport(props: Props) {
   }, []);
   return (
     <div
-      ref={frame}
+      ref={box}
       className="viewport"
       data-testid="study-viewport"
       data-rendered={state.status === 'shown'}
@@ -53,6 +55,9 @@ export function Viewport(props: Props) {
       data-tool={tool}
     >
       <div ref={onElement} className="viewport-image" />
+      {fallback === null && frame !== undefined && state.status !== 'shown' && (
+        <img className="preview" src={previewUrl(frame)} alt="" draggable={false} />
+      )}
       {heat !== null && state.placement !== null && <HeatmapLayer heat={heat} placement={state.placement} />}
       <Overlays {...props} />
       {(heat !== null || isHeatmap) && <p className="ai-label">{t('ai.heatmapLabel')}</p>}
@@ -78,7 +83,7 @@ export function Viewport(props: Props) {
 function Loading({ progress }: { progress: number | null }) {
   const { t } = useWords();
   return (
-    <p className="viewport-note viewport-loading" role="status">
+    <p className="viewport-progress viewport-loading" role="status">
       {progress === null ? t('image.loading') : t('image.loadingPercent', { percent: progress })}
     </p>
   );

@@ -121,6 +121,7 @@ export function Workspace({ detail, isLight, onBack, onLight }: Props) {
             view={view}
             state={state}
             fallback={fallback}
+            frame={frame}
             onRetry={retry}
             tool={tool}
             scrollBy={scrollBy}

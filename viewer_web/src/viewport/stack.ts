@@ -45,3 +45,6 @@ export const imageId = (frame: Frame): string =>
 
 export const renderedFrameUrl = (frame: Frame): string =>
   renderedUrl(frame.studyUID, frame.seriesUID, frame.sopUID, frame.frame);
+
+/** A picture of about screen size, to look at while the stored pixels are on their way. */
+export const previewUrl = (frame: Frame): string => `${renderedFrameUrl(frame)}?viewport=900,900`;

@@ -14,6 +14,10 @@ import { Row } from './Row';
 
 const ROW_PX = 56;
 const CARD_PX = 148;
+/** The column heads, which stay on top; cards have none. */
+const HEAD_PX = 30;
+/** A warning beside the name may need a line of its own. */
+const WARNING_PX = 22;
 /** How many rows before the end the next ones are asked for. */
 const AHEAD = 20;
 const rowId = (uid: string) => `row-${uid}`;
@@ -36,13 +40,18 @@ export function List({ items, total, onEnd }: Props) {
   const [cursor, setCursor] = useState(() => placeInList().uid);
   const at = items.findIndex((item) => item.studyInstanceUID === cursor);
 
+  const head = narrow ? 0 : HEAD_PX;
   const rows = useVirtualizer({
     count: items.length,
     getScrollElement: () => scroller.current,
-    estimateSize: () => (narrow ? CARD_PX : ROW_PX),
+    estimateSize: (index) => {
+      if (!narrow) return ROW_PX;
+      return CARD_PX + (items[index]?.patient.identityConflict === true ? WARNING_PX : 0);
+    },
     getItemKey: (index) => items[index]?.studyInstanceUID ?? index,
     overscan: 6,
-    initialOffset: 0,
+    scrollMargin: head,
+    scrollPaddingStart: head,
   });
   const drawn = rows.getVirtualItems();
   const last = drawn.at(-1)?.index ?? 0;
@@ -105,7 +114,7 @@ export function List({ items, total, onEnd }: Props) {
               key={row.key}
               id={rowId(item.studyInstanceUID)}
               index={row.index}
-              top={row.start}
+              top={row.start - head}
               height={row.size}
               item={item}
               now={now}
