@@ -24,7 +24,10 @@ export function SignInPage() {
   });
   const isInside = session?.user != null;
   useEffect(() => {
-    if (isInside) history.replace(next ?? '/');
+    if (!isInside) return;
+    // The EMR's link into the viewer is the server's to follow, not a page of ours.
+    if (next?.startsWith('/viewer?')) window.location.replace(next);
+    else history.replace(next ?? '/');
   }, [isInside, history, next]);
   useEffect(() => {
     document.title = t('title.signIn');
