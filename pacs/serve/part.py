@@ -21,6 +21,7 @@ from typing import Literal, get_args
 import orjson
 
 from pacs.archive import Archive, open_archive
+from pacs.database.lock import FolderLock
 from pacs.errors import PacsError
 from pacs.logs import configure_logs
 from pacs.settings import Settings
@@ -28,6 +29,9 @@ from storage.errors import StoreError
 
 PartName = Literal["api", "dicom", "worker"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
+
+PARTS_LOCK = "parts"
+"""The lock in the data directory that every running part shares."""
 
 _GRACE_SECONDS = 20.0
 _AI_PACKAGES = ("torch", "monai", "highdicom")
@@ -51,6 +55,8 @@ def main(name: str, ready_descriptor: int) -> int:
 
     settings = Settings(**order["settings"])
     try:
+        running = FolderLock(settings.data_dir, PARTS_LOCK)
+        running.acquire(log.info, shared=True)
         with open_archive(settings, order["database_url"]) as archive:
             _run(name, archive, ready)
     except (PacsError, StoreError) as error:

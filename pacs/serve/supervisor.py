@@ -19,7 +19,7 @@ from pacs.database.lock import FolderLock
 from pacs.database.migrate import migrate
 from pacs.errors import PacsError
 from pacs.serve.child import Child
-from pacs.serve.part import PartName
+from pacs.serve.part import PARTS_LOCK, PartName
 from pacs.serve.ports import PortUnavailable, claim
 from pacs.settings import Settings
 from storage.errors import StoreFull, StoreUnavailable
@@ -64,6 +64,7 @@ def serve(settings: Settings, parts: Sequence[PartName]) -> None:
     lock = FolderLock(settings.data_dir)
     lock.acquire(say, patience=2.0)
     try:
+        _wait_for_orphans(settings)
         settings = _with_ports(settings, parts)
         _check_store(settings, stop)
         with _database(settings, stop) as server_and_url:
@@ -73,6 +74,13 @@ def serve(settings: Settings, parts: Sequence[PartName]) -> None:
         return
     finally:
         lock.release()
+
+
+def _wait_for_orphans(settings: Settings) -> None:
+    """Parts of a supervisor that was killed finish what is in flight, on ports that we need."""
+    running = FolderLock(settings.data_dir, PARTS_LOCK)
+    running.acquire(say, patience=_STOP_SECONDS)
+    running.release()
 
 
 def _with_ports(settings: Settings, parts: Sequence[PartName]) -> Settings:

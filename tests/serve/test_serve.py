@@ -125,9 +125,8 @@ def serve(folder: Path) -> Iterator[Callable[..., Served]]:
 
     yield start
     for served in started:
-        if served.process.poll() is None:
-            served.process.kill()
-            served.wait()
+        served.process.kill()
+        served.wait()
 
 
 def _ports(line: str) -> tuple[int, int]:
@@ -188,6 +187,22 @@ def test_it_comes_up_survives_and_goes_down(serve: Callable[..., Served]) -> Non
     assert "Traceback" not in served.said
 
 
+def test_nothing_of_a_killed_supervisor_stands_in_the_way_of_the_next(
+    serve: Callable[..., Served],
+) -> None:
+    served = serve("killed", "--only", "dicom", "--dicom-port", "0")
+    _, address = served.ready().split()
+    port = address.rpartition(":")[2]
+    parts = served.parts()
+    served.process.kill()
+    served.wait()
+    # At once, and on the same port: it waits for what the killed one has left running.
+    again = serve("killed", "--only", "dicom", "--dicom-port", port)
+    assert again.ready().split()[1] == address
+    assert not any(processes.alive(pid) for pid in parts.values())
+    assert again.stop() == 0
+
+
 def test_nothing_outlives_a_supervisor_that_is_killed(serve: Callable[..., Served]) -> None:
     served = serve("killed", "--only", "dicom", "--dicom-port", "0")
     served.ready()
@@ -196,9 +211,6 @@ def test_nothing_outlives_a_supervisor_that_is_killed(serve: Callable[..., Serve
     served.wait()
     eventually(lambda: not any(processes.alive(pid) for pid in parts.values()))
     eventually(lambda: served.postgres() == [])
-    again = serve("killed", "--only", "dicom", "--dicom-port", "0")
-    again.ready()
-    assert again.stop() == 0
 
 
 def test_a_port_in_use_is_named_before_anything_starts(folder: Path) -> None:
