@@ -44,9 +44,12 @@ threads for each association. To that it adds what the others do not all do befo
 fsync, and index rows and metadata committed to PostgreSQL. Where a ratio of rates below is under 1,
 the other program receives faster, and where a ratio of processor times is over 1, with less work.
 """
-_SHARED = """The machine was shared with other work, which slows all and scatters the rates. Ratios
-are medians of the ratios of single rounds, in which the servers came one right after another: read
-those within a row, and do not compare rows or runs by their absolute numbers.
+_SHARED = """The machine was shared with other work: its load average before the first round was
+{load:g} on {cores} cores. That slows all, and scatters the rates. Ratios are medians of the ratios
+within a round, in which the servers came one right after another, with the lowest and the highest
+round in brackets. Read those within a row; where the brackets reach from below 1 to above 1, or far
+apart, the row says little. Do not compare rows or runs by their absolute numbers. Processor times
+suffer less than rates, but the clock's step of 10 ms is coarse for storescp under a small load.
 """
 
 
@@ -66,7 +69,7 @@ def receiving(outcome: Outcome, machine: Machine) -> str:
     blocks = [
         "## Receiving",
         _verdict(outcome),
-        _SHARED.rstrip(),
+        _SHARED.format(load=machine.load_average, cores=machine.cores).rstrip(),
         "### Instances received per second (medians), and how many times as fast Filmless is",
         _rates(outcome),
         "### Server's processor time for an instance, ms (medians)",
@@ -89,18 +92,15 @@ def _verdict(outcome: Outcome) -> str:
     """In plain words, where Filmless is ahead of each other server and where it is behind."""
     lines = []
     for peer in _peers(outcome):
-        ratios = [_ratio(rows, peer, _rate) for _, rows in _by_row(outcome)]
-        ahead = sum(ratio > 1 for ratio in ratios)
-        low, high = min(ratios), max(ratios)
-        if ahead == len(ratios):
-            word = "is faster in every row"
-        elif ahead == 0:
-            word = "is slower in every row"
-        else:
-            word = f"is faster in {ahead} of {len(ratios)} rows"
+        rounds = [_ratios(rows, peer, _rate) for _, rows in _by_row(outcome)]
+        medians = [statistics.median(ratios) for ratios in rounds]
+        ahead = sum(min(ratios) > 1 for ratios in rounds)
+        behind = sum(max(ratios) < 1 for ratios in rounds)
         lines.append(
-            f"- Against {peer}, Filmless {word}: {low:.2f} to {high:.2f} times its rate,"
-            f" for {_span(outcome, peer)} times its processor time."
+            f"- Against {peer}, of {len(rounds)} rows: faster in every round in {ahead}, slower in"
+            f" every round in {behind}, undecided in {len(rounds) - ahead - behind}. Medians:"
+            f" {min(medians):.2f} to {max(medians):.2f} times its rate, for {_span(outcome, peer)}"
+            " times its processor time."
         )
     return "\n".join([*lines, "", _WHY.rstrip()])
 
@@ -117,7 +117,7 @@ def _rates(outcome: Outcome) -> str:
         [
             *_names(row),
             *(_number(_median(rows, server, _rate)) for server in outcome.versions),
-            *(f"**{_ratio(rows, peer, _rate):.2f}**" for peer in peers),
+            *(_with_range(_ratios(rows, peer, _rate)) for peer in peers),
         ]
         for row, rows in _by_row(outcome)
     ]
@@ -218,11 +218,19 @@ def _median(rows: Sequence[Sample], server: str, value: Callable[[Sample], float
     return statistics.median(value(sample) for sample in rows if sample.server == server)
 
 
-def _ratio(rows: Sequence[Sample], peer: str, value: Callable[[Sample], float]) -> float:
-    """Ours to the peer's: the median over the rounds of the ratio within a round."""
+def _ratios(rows: Sequence[Sample], peer: str, value: Callable[[Sample], float]) -> list[float]:
+    """Ours to the peer's, within each round."""
     ours = {sample.round: value(sample) for sample in rows if sample.server == OURS}
     theirs = {sample.round: value(sample) for sample in rows if sample.server == peer}
-    return statistics.median(ours[number] / theirs[number] for number in ours)
+    return [ours[number] / theirs[number] for number in ours]
+
+
+def _ratio(rows: Sequence[Sample], peer: str, value: Callable[[Sample], float]) -> float:
+    return statistics.median(_ratios(rows, peer, value))
+
+
+def _with_range(ratios: Sequence[float]) -> str:
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def _peak(outcome: Outcome, server: str) -> int:
