@@ -17,7 +17,7 @@ def test_a_tiny_load_goes_to_every_server_and_into_the_page(tmp_path: Path) -> N
         [sys.executable, "-m", "benchmarks", *words.split(), "--results", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
