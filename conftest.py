@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.plugins.archive",
     "tests.plugins.browser",
     "tests.plugins.debian_postgres",
+    "tests.plugins.modality",
     "tests.plugins.postgres",
     "tests.plugins.product",
     "tests.plugins.seaweed",

@@ -38,8 +38,15 @@ class _Line(logging.Formatter):
         )
         self.converter = time.gmtime
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return " ".join(_without_values(super().formatMessage(record)).split())
+
     def format(self, record: logging.LogRecord) -> str:
-        return _VALUES_OF_ROWS.sub(r"\1: (left out)", super().format(record))
+        return _without_values(super().format(record))
+
+
+def _without_values(text: str) -> str:
+    return _VALUES_OF_ROWS.sub(r"\1: (left out)", text)
 
 
 def configure_logs(part: str) -> None:

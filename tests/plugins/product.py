@@ -4,13 +4,15 @@ import json
 import os
 import re
 import secrets
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,37 @@ import psutil
 import pytest
 
 READY_SECONDS = 120
-_PACS = [sys.executable, "-m", "pacs.cli"]
+REFUSAL_SECONDS = 60
+_PACS = [str(Path(sys.executable).parent / "pacs")]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How `pacs serve` ended without having come up, and what it said on standard error."""
+
+    status: int
+    lines: list[str]
 
 
 class Product:
     """`pacs serve` on free ports; the same ports and data directory over restarts."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, environment: Mapping[str, str], parts: str | None = None
+    ) -> None:
         self.data_dir = data_dir
+        self._only = [] if parts is None else ["--only", parts]
         self.http_port = self.dicom_port = 0
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PACS_")},
             "PACS_DATA_DIR": str(data_dir),
             "PACS_SHOW_UNREGISTERED_MODELS": "true",
+            "COLUMNS": "200",  # nothing that it prints is folded
             "PACS_STUDY_QUIET_SECONDS": "1",
             **environment,
         }
         self._process: subprocess.Popen[str] | None = None
+        self._clients: list[httpx2.Client] = []
         self.log = data_dir.parent / f"{data_dir.name}.log"
 
     @property
@@ -45,30 +61,69 @@ class Product:
 
     def start(self) -> None:
         """Start everything and return once it says `ready`."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start everything, without waiting for it."""
         ports = ["--http-port", str(self.http_port), "--dicom-port", str(self.dicom_port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_PACS, "serve", *ports],
+                [*_PACS, "serve", *ports, *self._only],
                 env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
+
+    def wait_until_ready(self) -> None:
+        """Wait for the line that says `ready`, and take the ports from it."""
+        assert self._process is not None
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        select.select([self._process.stdout], [], [], READY_SECONDS)
+        line = self._process.stdout.readline() if self.says_something else ""
         http = re.search(r" http://[^: ]+:(\d+)", line)
         dicom = re.search(r" dicom://[^: ]+:(\d+)", line)
         if not line.startswith("ready") or http is None or dicom is None:
             self.kill()
-            pytest.fail(f"pacs serve did not come up: {line!r}\n{self.log.read_text()[-4000:]}")
+            pytest.fail(f"pacs serve did not come up: {line!r}\n{self.log_text[-4000:]}")
         self.http_port, self.dicom_port = int(http[1]), int(dicom[1])
+
+    @property
+    def says_something(self) -> bool:
+        """Whether its standard output can be read without waiting."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
+    def refusal(
+        self,
+        *flags: str,
+        environment: Mapping[str, str] | None = None,
+        powerless: bool = False,
+    ) -> Refusal:
+        """Start it with flags and further settings, where it is expected to give up.
+
+        `powerless`: a root that may not do what others may not do.
+        """
+        prefix = ["setpriv", "--bounding-set=-all"] if powerless and os.geteuid() == 0 else []
+        done = subprocess.run(
+            [*prefix, *_PACS, "serve", *self._only, *flags],
+            env={**self._environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=REFUSAL_SECONDS,
+            check=False,
+        )
+        assert done.stdout == ""
+        return Refusal(done.returncode, done.stderr.splitlines())
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
         assert self._process is not None
         self._process.terminate()
         status = self._process.wait(60)
-        self._process = None
+        self._forget()
         return status
 
     def kill(self) -> None:
@@ -86,7 +141,44 @@ class Product:
                 continue
         self._process.wait(30)
         psutil.wait_procs(family, timeout=30)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
         self._process = None
+
+    def kill_part(self, name: str) -> None:
+        """SIGKILL to the process of one part, or to PostgreSQL's first process."""
+        self.process_of(name).kill()
+
+    def process_of(self, name: str) -> psutil.Process:
+        """The process of one part, or of `postgres`."""
+        assert self._process is not None
+        for process in psutil.Process(self._process.pid).children():
+            command = process.cmdline()
+            if name in command or (command and Path(command[0]).name == name):
+                return process
+        pytest.fail(f"no process of {name}\n{self.log_text[-4000:]}")
+
+    @property
+    def log_text(self) -> str:
+        """All that it has said on standard error so far."""
+        return self.log.read_text()
+
+    def assert_no_traceback(self) -> None:
+        """What goes wrong in operation is said in lines, not in tracebacks."""
+        _, found, rest = self.log_text.partition("Traceback")
+        if found:
+            pytest.fail(f"{self.log_text.partition('Traceback')[0][-1000:]}{found}{rest[:8000]}")
+
+    def wait_for_log(self, text: str, *, times: int = 1, seconds: float = 60) -> None:
+        """Wait until it has said that so many times."""
+        deadline = time.monotonic() + seconds
+        while self.log_text.count(text) < times:
+            if time.monotonic() > deadline:
+                pytest.fail(f"it never said {text!r}\n{self.log_text[-4000:]}")
+            time.sleep(0.05)
 
     @property
     def running(self) -> bool:
@@ -114,44 +206,69 @@ class Product:
         return str(made["secret"])
 
     def client(self, role: str = "radiologist") -> httpx2.Client:
-        """An HTTP client that signs its requests with a token of that role."""
+        """An HTTP client that signs its requests with a token of that role; closed with us."""
         headers = {"Authorization": f"Bearer {self.token(role)}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=60)
+        self._clients.append(httpx2.Client(base_url=self.url, headers=headers, timeout=60))
+        return self._clients[-1]
+
+    def end(self) -> None:
+        """Leave nothing running or open."""
+        for client in self._clients:
+            client.close()
+        if self.running:
+            self.kill()
 
     def wait_for_studies(
-        self, client: httpx2.Client, uids: set[str], seconds: float = 180
+        self,
+        client: httpx2.Client,
+        uids: set[str],
+        seconds: float = 180,
+        states: Collection[str] = ("triaged",),
     ) -> dict[str, dict[str, Any]]:
-        """The list's items of these studies, once all of them are triaged."""
+        """The list's items of these studies, once all of them are triaged (or in `states`)."""
         deadline = time.monotonic() + seconds
         while True:
             listed = client.get("/api/v1/worklist", params={"limit": 1000})
             listed.raise_for_status()
             items = {item["studyInstanceUID"]: item for item in listed.json()["items"]}
-            done = {uid for uid in uids if items.get(uid, {}).get("state") == "triaged"}
+            done = {uid for uid in uids if items.get(uid, {}).get("state") in states}
             if done == uids:
                 return {uid: items[uid] for uid in uids}
             if time.monotonic() > deadline:
-                states = {uid: items.get(uid, {}).get("state") for uid in uids - done}
-                pytest.fail(f"not triaged: {states}\n{self.log.read_text()[-6000:]}")
+                found = {uid: items.get(uid, {}).get("state") for uid in uids - done}
+                pytest.fail(f"still {found}\n{self.log.read_text()[-6000:]}")
             time.sleep(0.3)
 
 
 @pytest.fixture
-def start_product() -> Iterator[Callable[..., Product]]:
-    """Starts products with settings of the environment; all are ended with the test."""
-    folder = Path(tempfile.mkdtemp(prefix="filmless-product-"))
-    started: list[Product] = []
+def new_product() -> Iterator[Callable[..., Product]]:
+    """Makes products with settings of the environment, not started yet; `parts`: only these.
 
-    def start(**environment: str) -> Product:
-        product = Product(folder / str(len(started)), environment)
-        product.start()
-        started.append(product)
-        return product
+    All are ended with the test.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="filmless-product-"))
+    folder.chmod(0o711)  # PostgreSQL's own user has to pass
+    made: list[Product] = []
+
+    def make(*, parts: str | None = None, **environment: str) -> Product:
+        made.append(Product(folder / str(len(made)), environment, parts))
+        return made[-1]
 
     try:
-        yield start
+        yield make
     finally:
-        for product in started:
-            if product.running:
-                product.kill()
+        for product in made:
+            product.end()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start_product(new_product: Callable[..., Product]) -> Callable[..., Product]:
+    """Starts products made by `new_product`."""
+
+    def start(*, parts: str | None = None, **environment: str) -> Product:
+        product = new_product(parts=parts, **environment)
+        product.start()
+        return product
+
+    return start
