@@ -13,6 +13,7 @@ from typing import Any
 import pydicom
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import UID, generate_uid
 from pydicom.valuerep import DA, TM
 
@@ -119,7 +120,7 @@ def source_context(source: Dataset) -> Dataset:
 
 def nameless(context: Dataset) -> Dataset:
     """The context without names, for constructors that object to names as hospitals write them."""
-    copied = copy.copy(context)
+    copied = copy.deepcopy(context)
     copied.PatientName = copied.ReferringPhysicianName = None
     return copied
 
@@ -136,6 +137,15 @@ def finish(made: Dataset, context: Dataset, when: datetime) -> Dataset:
             made[keyword] = context[keyword]
     made.ContentDate = made.InstanceCreationDate = made.SeriesDate = when.strftime("%Y%m%d")
     made.ContentTime = made.InstanceCreationTime = made.SeriesTime = when.strftime("%H%M%S")
+    if "DateOfSecondaryCapture" in made:
+        made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = (
+            made.ContentDate,
+            made.ContentTime,
+        )
+    for item in made.get("ContributingEquipmentSequence") or ():
+        purpose = item.PurposeOfReferenceCodeSequence[0]
+        if purpose.CodeValue != codes.DCM.AcquisitionEquipment.value:
+            item.ContributionDateTime = when.strftime("%Y%m%d%H%M%S")
     made.InstanceCreatorUID = generate_uid(entropy_srcs=[room])
     return made
 

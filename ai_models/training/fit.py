@@ -89,12 +89,11 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
             averaged.update_parameters(network)
             total += float(loss.detach())
         facts = {"epoch": float(epoch), "loss": total * recipe.batch / len(rows)}
-        if epoch + 1 >= recipe.epochs / 2:
-            facts |= _validate(averaged.module, images, cases)
-            if facts["val_mean"] > best_score:
-                best_score, best_epoch = facts["val_mean"], epoch
-                state = averaged.module.state_dict()
-                best_state = {name: value.detach().clone() for name, value in state.items()}
+        facts |= _validate(averaged.module, images, cases)
+        if epoch + 1 >= recipe.epochs / 2 and facts["val_mean"] > best_score:
+            best_score, best_epoch = facts["val_mean"], epoch
+            state = averaged.module.state_dict()
+            best_state = {name: value.detach().clone() for name, value in state.items()}
         history.append(facts)
         seconds = time.monotonic() - started
         log.info("%.0f s  %s", seconds, "  ".join(f"{k} {v:.4g}" for k, v in facts.items()))

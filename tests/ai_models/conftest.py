@@ -1,0 +1,43 @@
+"""The released model, loaded once, and real radiographs to show it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pytest
+import torch
+from pydicom import Dataset
+
+from ai_models.model import Model
+from ai_models.registry import BUNDLES, open_bundle
+
+SHARED_DATA = Path(__file__).parents[3] / "shared" / "data" / "cxr"
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The released model, on one thread."""
+    torch.set_num_threads(1)
+    return Model(open_bundle("cxr_triage"))
+
+
+@pytest.fixture
+def bundle_copy(tmp_path: Path) -> Path:
+    """A folder of bundles with a copy of the released one, to be spoilt."""
+    shutil.copytree(BUNDLES / "cxr_triage", tmp_path / "bundles" / "cxr_triage")
+    return tmp_path / "bundles"
+
+
+@pytest.fixture(scope="session")
+def radiograph(real_file: Callable[[str], Path]) -> Callable[[str], Dataset]:
+    """A real DICOM file by its name, pixels included, a fresh data set each time."""
+    return lambda name: pydicom.dcmread(real_file(name))
+
+
+@pytest.fixture(scope="session")
+def training_data() -> Path:
+    """The shared curated radiographs (labels.csv, images/)."""
+    if not (SHARED_DATA / "labels.csv").exists():
+        pytest.skip(f"the training images are not on this machine ({SHARED_DATA})")
+    return SHARED_DATA
