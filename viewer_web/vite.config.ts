@@ -43,7 +43,7 @@ export default defineConfig({
     proxy: { '/api': server, '/dicomweb': server, '/s/': server },
   },
   test: {
-    environment: 'jsdom',
+    environment: 'node',
     include: ['tests/**/*.test.{ts,tsx}'],
   },
 });

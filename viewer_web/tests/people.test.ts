@@ -6,7 +6,7 @@ import { personName } from '../src/people/name';
 describe('a person name', () => {
   it.each([
     ['Nguyễn^Văn Đức', 'Nguyễn Văn Đức'],
-    ['Nguyễn^Đức^Văn', 'Nguyễn Văn Đức'],
+    ['Nguyễn^Văn^Đức', 'Nguyễn Văn Đức'],
     ['NGUYEN^VAN DUC^^^', 'NGUYEN VAN DUC'],
     ['CompressedSamples^RG1', 'CompressedSamples RG1'],
     ['Smith^John^^Dr.^Jr.', 'Smith John Jr.'],
