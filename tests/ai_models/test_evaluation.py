@@ -43,7 +43,7 @@ def test_the_interval_holds_the_figure_and_shrinks_with_patients() -> None:
 
     def interval(patients: int, images_each: int) -> float:
         truth = np.repeat(random.integers(0, 2, patients), images_each)
-        score = truth + np.repeat(random.normal(0, 1.5, patients), images_each)
+        score = truth.astype(float) + np.repeat(random.normal(0, 1.5, patients), images_each)
         names = [str(i // images_each) for i in range(truth.size)]
         found = auc_interval(truth, score, names, resamples=400)
         assert found.low <= found.value <= found.high

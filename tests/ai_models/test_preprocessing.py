@@ -38,7 +38,7 @@ def anatomy(seed: int, bits: int, shape: tuple[int, int] = (96, 80)) -> NDArray[
     )
     noisy = np.asarray(waves) + random.normal(0, 0.05, shape)
     scaled = (noisy - noisy.min()) / (noisy.max() - noisy.min())
-    return np.rint(scaled * (2**bits - 1)).astype(np.uint16)
+    return np.asarray(np.rint(scaled * (2**bits - 1)), dtype=np.uint16)
 
 
 @given(seed=st.integers(0, 10_000), bits=st.integers(8, 16))

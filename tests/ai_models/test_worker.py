@@ -15,12 +15,12 @@ from procrastinate.jobs import Job
 from pydicom.uid import generate_uid
 from sqlalchemy import text
 
-from ai_models import worker
 from ai_models.batching import LARGEST_BATCH, Batcher
 from ai_models.errors import ModelAltered, ModelMissing
 from ai_models.model import Model
 from ai_models.registry import BUNDLES
-from ai_models.worker import Patience, assess_study, register
+from ai_models.study import MODEL, assess_study, loaded
+from ai_models.worker import Patience, register
 from pacs import jobs, retrieve
 from pacs.archive import Archive
 from pacs.ingest import Source
@@ -207,4 +207,4 @@ def test_jobs_at_the_same_time_share_batches(model: Model) -> None:
 
 
 def test_a_model_is_loaded_once() -> None:
-    assert worker.loaded(worker.MODEL, BUNDLES) is worker.loaded(worker.MODEL, BUNDLES)
+    assert loaded(MODEL, BUNDLES) is loaded(MODEL, BUNDLES)
