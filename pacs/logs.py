@@ -14,7 +14,8 @@ _TOO_TALKATIVE = {
     "pynetdicom": logging.CRITICAL,
     "pydicom": logging.CRITICAL,
     "procrastinate": logging.WARNING,
-    # Its tracebacks when the connection is lost; the worker says in one line what that means.
+    # Tracebacks when the connection is lost; the worker says in one line what that means.
+    "procrastinate.utils": logging.CRITICAL,
     "procrastinate.worker.worker": logging.CRITICAL,
     "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,
