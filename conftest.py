@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.plugins.archive",
     "tests.plugins.browser",
+    "tests.plugins.dcmtk",
     "tests.plugins.debian_postgres",
     "tests.plugins.modality",
     "tests.plugins.postgres",

@@ -2,12 +2,8 @@
 
 import itertools
 import os
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +21,7 @@ from sqlalchemy import text
 from dicom_node.server import Node
 from pacs.archive import Archive
 from pacs.settings import Settings, load_settings
+from tests.plugins.dcmtk import program
 
 Sender = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -85,13 +82,6 @@ def shelf(archive: Archive) -> Shelf:
     return Shelf(archive)
 
 
-def program(name: str) -> str:
-    """DCMTK's own program: some Python packages bring others of the same name."""
-    found = shutil.which(name, path="/usr/bin:/usr/local/bin")
-    assert found, f"{name} is missing: apt install dcmtk"
-    return found
-
-
 @pytest.fixture
 def storescu(node: Node) -> Sender:
     """Sends files by DCMTK's storescu."""
@@ -141,42 +131,6 @@ def echoscu(node: Node) -> Sender:
         )
 
     return echo
-
-
-@dataclass(frozen=True)
-class StoreScp:
-    """DCMTK's storescp, writing what it receives bit by bit."""
-
-    port: int
-    folder: Path
-
-    def take(self) -> list[bytes]:
-        """The data sets that came since the last time, without their file meta information."""
-        files = sorted(self.folder.iterdir())
-        datasets = [file.read_bytes()[split_dataset(file)[1] :] for file in files]
-        for file in files:
-            file.unlink()
-        return datasets
-
-
-@pytest.fixture
-def storescp(tmp_path: Path) -> Iterator[StoreScp]:
-    """Another archive to send to."""
-    folder = tmp_path / "storescp"
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [program("storescp"), "+B", "+xa", "-aet", "FILMLESS", "-od", str(folder), str(port)]
-    with subprocess.Popen(command) as running:
-        try:
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.02)
-            yield StoreScp(port, folder)
-        finally:
-            running.terminate()
 
 
 @dataclass

@@ -71,6 +71,7 @@ class Product:
             self._process = subprocess.Popen(
                 [*_PACS, "serve", *ports, *self._only],
                 env=self._environment,
+                cwd=self.data_dir.parent,  # nothing is found because we stand beside it
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -5,7 +5,6 @@ at both sizes; otherwise the pictures go to the test's own folder.
 """
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.plugins.dcmtk import send_by_storescu
 from tests.plugins.product import Product
 
 pytestmark = [pytest.mark.system, pytest.mark.browser, pytest.mark.timeout(600)]
@@ -22,15 +22,6 @@ CHEST = "1.3.6.1.4.1.5962.1.2.9.20040826185059.5457"
 PASSWORD = "trực đêm ở bệnh viện huyện"
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
 RENDERED = "[data-testid=study-viewport][data-rendered=true]"
-
-
-def storescu(product: Product, *files: Path) -> None:
-    subprocess.run(
-        ["storescu", "-R", "-aec", "FILMLESS", "127.0.0.1", str(product.dicom_port), *files],
-        check=True,
-        capture_output=True,
-        env={"PATH": "/usr/bin:/bin", "TCP_NODELAY": "1"},
-    )
 
 
 def sign_in(page: Page, product: Product) -> None:
@@ -81,9 +72,9 @@ def test_a_study_arrives_is_opened_and_the_heat_map_switched_on(
     picture(page, pictures, "worklist-empty-vi")
 
     for name in ("693_UNCR.dcm", "US1_UNCR.dcm", "RG3_UNCR.dcm", "MR2_UNCR.dcm"):
-        storescu(product, real_file(name))
+        send_by_storescu(product.dicom_port, real_file(name))
     expect(page.get_by_test_id("worklist-row")).to_have_count(4, timeout=20_000)
-    storescu(product, real_file("RG1_UNCR.dcm"))
+    send_by_storescu(product.dicom_port, real_file("RG1_UNCR.dcm"))
     chest = page.locator(f"[data-testid=worklist-row][data-study-uid='{CHEST}']")
     expect(chest).to_be_visible(timeout=20_000)
     first = page.get_by_test_id("worklist-row").first
@@ -144,7 +135,7 @@ def test_a_search_without_diacritics_and_by_keyboard(
     for number, name in enumerate(("Nguyễn^Văn^Đức", "Trần^Thị^Hoà")):
         file = tmp_path / f"{number}.dcm"
         file.write_bytes(make_file(PatientName=name, PatientID=f"07900{number}"))
-        storescu(product, file)
+        send_by_storescu(product.dicom_port, file)
     page = open_page()
     sign_in(page, product)
     expect(page.get_by_test_id("worklist-row")).to_have_count(2, timeout=20_000)
