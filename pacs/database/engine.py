@@ -18,6 +18,13 @@ _STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 20
 _CONNECT_SECONDS = 5
 _IDLE_TRANSACTION_SECONDS = 300
+# A server that falls silent (a cable, a firewall that forgets) is noticed, and not in two hours.
+_SILENCE = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
 
 # PostgreSQL appendix A: what passes by itself or by making room, and is no fault of the statement.
 _TEMPORARY = re.compile(r"08...|53...|55P03|57...|58...|25006|40P01")
@@ -34,8 +41,13 @@ def address(url: str) -> str:
 
 
 def libpq_url(url: str) -> str:
-    """The URL as libpq, psycopg and procrastinate take it. Raises DatabaseRefused."""
-    return _parse(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    """The URL as libpq, psycopg and procrastinate take it. Raises DatabaseRefused.
+
+    What it says of silent servers stays; else they are given up after about 30 seconds.
+    """
+    parsed = _parse(url).set(drivername="postgresql")
+    with_limits = parsed.set(query=_SILENCE | dict(parsed.query))
+    return with_limits.render_as_string(hide_password=False)
 
 
 def _parse(url: str) -> URL:
