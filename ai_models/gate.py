@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-_SHRINKAGE = 0.1
+_SHRINKAGE = 0.01
 
 
 @dataclass(frozen=True, slots=True)

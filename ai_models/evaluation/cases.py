@@ -52,6 +52,12 @@ def read_cases(labels_csv: Path) -> list[Case]:
     return [_case(row, f"{labels_csv}, line {line}") for line, row in enumerate(rows, 2)]
 
 
+def located(images_dir: Path, file: str) -> Path:
+    """Where a file of the CSV is: under the folder, with or without the folders in its own name."""
+    path = images_dir / file
+    return path if path.exists() else images_dir / Path(file).name
+
+
 def read_image(path: Path) -> tuple[NDArray[np.integer], Dataset]:
     """Stored values (rows, columns) and header of a DICOM, JPEG or PNG file. Raises DataError."""
     try:

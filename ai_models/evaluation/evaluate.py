@@ -11,15 +11,23 @@ from numpy.typing import NDArray
 
 from ai_models.errors import DataError
 from ai_models.evaluation import baseline
-from ai_models.evaluation.cases import Case, read_cases, read_image
+from ai_models.evaluation.cases import Case, located, read_cases, read_image
 from ai_models.evaluation.metrics import Estimate, auc_interval, calibration_error, share_interval
 from ai_models.labels import ABNORMAL, FINDINGS, LABELS
 from ai_models.model import Model
+from ai_models.preprocessing import FloatImage
 from ai_models.registry import Bundle
 
 BATCH = 32
 _MOST_BASELINE_IMAGES = 1500
 _FEWEST = 5
+
+SPOILT: dict[str, Callable[[FloatImage], FloatImage]] = {
+    "as they are": lambda batch: batch,
+    "turned by 90 degrees": lambda batch: np.rot90(batch, axes=(2, 3)),
+    "upside down": lambda batch: batch[:, :, ::-1],
+    "inverted": lambda batch: np.asarray(1.0 - batch, dtype=np.float32),
+}
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +62,9 @@ class GroupFigures:
     """`abnormal` told by the triage class: critical or not."""
     labels: tuple[FindingFigures, ...]
     """`abnormal` first; only labels with at least five images of each kind."""
+    refused: dict[str, tuple[float, float]]
+    """The share of images that the picture's gate refuses, with a header that says frontal chest
+    and with a silent one: as they are, and spoilt in each of the ways of `SPOILT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,10 @@ class Report:
                 f"{_auc(group.baseline_auc)}"
             )
             text.append(f"  calibration error of abnormal: {group.calibration_error:.3f}")
+            text.extend(
+                f"  refused by the picture, {way}: {certain:.1%} (header silent: {silent:.1%})"
+                for way, (certain, silent) in group.refused.items()
+            )
         for source, images in self.left_out.items():
             text.append(f"\nleft out, not fit for judging: {images} images of {source}")
         return text
@@ -114,7 +129,7 @@ def evaluate(
     if not judged:
         raise DataError(f"{labels_csv}: no image of split val or test that may judge a model")
     model = Model(bundle)
-    probabilities, thumbnails = _predictions(model, images_dir, judged, progress)
+    probabilities, distances, thumbnails = _predictions(model, images_dir, judged, progress)
     groups = []
     for collection in sorted({case.collection for case in judged}):
         wanted: list[tuple[str, ...]] = [("test",)]
@@ -141,7 +156,7 @@ def evaluate(
                     model,
                     [judged[i] for i in rows],
                     "+".join(splits),
-                    probabilities[rows],
+                    (probabilities[rows], distances[rows]),
                     (rival, basis),
                 )
             )
@@ -157,19 +172,22 @@ def evaluate(
 
 def _predictions(
     model: Model, images_dir: Path, cases: Sequence[Case], progress: Progress | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities (n, labels) and thumbnails (n, 256)."""
-    found, small = [], []
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities (n, labels), gate distances by way of SPOILT (n, 4), thumbnails (n, 256)."""
+    found, far, small = [], [], []
     for start in range(0, len(cases), BATCH):
         inputs = []
         for case in cases[start : start + BATCH]:
-            pixels, header = read_image(images_dir / case.file)
+            pixels, header = read_image(located(images_dir, case.file))
             inputs.append(model.prepare(pixels, header).tensor)
             small.append(baseline.thumbnail(pixels, header))
-        found.append(model.predict(np.concatenate(inputs)).probabilities)
+        batch = np.concatenate(inputs)
+        each = [model.predict(spoil(batch)) for spoil in SPOILT.values()]
+        found.append(each[0].probabilities)
+        far.append(np.stack([prediction.distances for prediction in each], axis=1))
         if progress is not None:
             progress(min(start + BATCH, len(cases)), len(cases))
-    return np.concatenate(found), np.stack(small)
+    return np.concatenate(found), np.concatenate(far), np.stack(small)
 
 
 def _baseline(
@@ -181,9 +199,8 @@ def _baseline(
         return baseline.cross_validated_scores(thumbnails, truth, patients), "cross-validated"
     random = np.random.default_rng(0)
     drawn = random.permutation(len(train))[:_MOST_BASELINE_IMAGES]
-    features = np.stack(
-        [baseline.thumbnail(*read_image(images_dir / train[i].file)) for i in drawn]
-    )
+    files = [located(images_dir, train[i].file) for i in drawn]
+    features = np.stack([baseline.thumbnail(*read_image(file)) for file in files])
     labels = np.array([train[i].labels[0] for i in drawn])
     basis = f"fitted on {len(drawn)} training images"
     return baseline.fitted_scores(features, labels, thumbnails), basis
@@ -193,9 +210,10 @@ def _group(
     model: Model,
     cases: Sequence[Case],
     split: str,
-    probabilities: NDArray[np.float32],
+    predicted: tuple[NDArray[np.float32], NDArray[np.float32]],
     rival: tuple[NDArray[np.float64], str],
 ) -> GroupFigures:
+    probabilities, distances = predicted
     patients = [case.patient for case in cases]
     labels = np.array([case.labels for case in cases])
     truth = labels[:, 0]
@@ -215,6 +233,13 @@ def _group(
         calibration_error=calibration_error(truth, probabilities[:, LABELS.index(ABNORMAL)]),
         critical=_figures("class critical", truth, critical.astype(float), patients, 0.5),
         labels=tuple(rows),
+        refused={
+            way: (
+                float((distances[:, i] > model.rule.gate_certain).mean()),
+                float((distances[:, i] > model.rule.gate_uncertain).mean()),
+            )
+            for i, way in enumerate(SPOILT)
+        },
     )
 
 

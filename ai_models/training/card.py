@@ -135,6 +135,9 @@ def _classes(triage: dict[str, Any]) -> str:
 def _group(group: GroupFigures) -> str:
     who = "adults" if group.collection == ADULTS else "children of 1-5 years"
     rows = "\n".join(_row(row, group) for row in (*group.labels, group.critical))
+    refused = "; ".join(
+        f"{way} {certain:.1%} / {silent:.1%}" for way, (certain, silent) in group.refused.items()
+    )
     return f"""\
 ### {group.collection} ({who}), {group.split}: {group.images} images of {group.patients} patients
 
@@ -142,6 +145,7 @@ def _group(group: GroupFigures) -> str:
 |---|---|---|---|---|---|---|
 {rows}
 
+The picture's gate refuses (header says frontal chest / header silent): {refused}.
 Thumbnail {group.baseline_basis}. Expected calibration error of `abnormal`: \
 {group.calibration_error:.3f}.
 """

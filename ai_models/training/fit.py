@@ -55,7 +55,6 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
     averaged = AveragedModel(
         network,
         multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay),  # type: ignore[no-untyped-call]
-        use_buffers=True,
     )
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -89,11 +88,13 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
             averaged.update_parameters(network)
             total += float(loss.detach())
         facts = {"epoch": float(epoch), "loss": total * recipe.batch / len(rows)}
-        facts |= _validate(averaged.module, images, cases)
-        if epoch + 1 >= recipe.epochs / 2 and facts["val_mean"] > best_score:
-            best_score, best_epoch = facts["val_mean"], epoch
-            state = averaged.module.state_dict()
-            best_state = {name: value.detach().clone() for name, value in state.items()}
+        if epoch + 1 >= recipe.epochs / 2:
+            measure_statistics(averaged.module, images, cases, recipe)
+            facts |= _validate(averaged.module, images, cases)
+            if facts["val_mean"] > best_score:
+                best_score, best_epoch = facts["val_mean"], epoch
+                state = averaged.module.state_dict()
+                best_state = {name: value.detach().clone() for name, value in state.items()}
         history.append(facts)
         seconds = time.monotonic() - started
         log.info("%.0f s  %s", seconds, "  ".join(f"{k} {v:.4g}" for k, v in facts.items()))
@@ -104,6 +105,27 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
 def _channels_last(network: nn.Module) -> nn.Module:
     """The layout in which processors convolve fastest."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def measure_statistics(
+    network: nn.Module, images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe
+) -> None:
+    """Measures the batch normalisation's means and variances anew, on images as at inference.
+
+    Averaged weights need statistics of their own: averaging the statistics too keeps the first
+    ones, of random weights, in them for thousands of steps, and the network is blind till then.
+    """
+    rows = _epoch_rows(cases, recipe, np.random.default_rng(recipe.seed))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over all batches
+    network.train()
+    with torch.no_grad():
+        for batch in _batches(rows[: recipe.statistics_images], recipe.batch):
+            inputs = torch.from_numpy(images[batch][:, None]).float() / 255.0
+            network(inputs.to(memory_format=torch.channels_last))
+    network.eval()
 
 
 def masked_loss(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:

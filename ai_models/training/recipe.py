@@ -85,8 +85,9 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     average_decay: float = 0.99
-    """Of the exponential moving average of the weights, which is what is kept. Over about one
-    epoch: with 0.998 (run 1) the average lagged so far behind that it was worse than chance."""
+    """Of the exponential moving average of the weights, which is what is kept."""
+    statistics_images: int = 512
+    """On how many training images the average's normalisation statistics are measured."""
     adult_repeats: int = 4
     """How often an epoch shows each adult image of an unconfounded source."""
     confounded_repeats: int = 1
