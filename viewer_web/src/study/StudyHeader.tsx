@@ -20,13 +20,13 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
           <span className="wide-only">{t('study.back')}</span>
         </Button>
       )}
-      <div className="patient-banner" data-testid="patient-banner" aria-label={t('patient.banner')}>
+      <div className="patient-banner" data-testid="patient-banner" role="group" aria-label={t('patient.banner')}>
         {study !== undefined && <PatientWords study={study} />}
       </div>
       {study !== undefined && onBack !== null && (
         <>
           <Steps uid={study.studyInstanceUID} />
-          <Button className="button button-quiet" data-testid="share-open" onPress={() => setSharing(true)}>
+          <Button className="button button-quiet" data-testid="share-open" aria-label={t('share.open')} onPress={() => setSharing(true)}>
             <Share2 aria-hidden="true" />
             <span className="wide-only">{t('share.open')}</span>
           </Button>
@@ -68,7 +68,7 @@ function PatientWords({ study }: { study: WorklistItem }) {
   const what = [study.modalities.join(' '), study.bodyPart && bodyPart(study.bodyPart), study.description];
   return (
     <>
-      <strong className="banner-name">{name(patient)}</strong>
+      <h1 className="banner-name">{name(patient)}</h1>
       <span className="banner-fact banner-person">
         {`${age(patient, study.studyDate)} · ${sex(patient)}`}
         {patient.birthDate !== null && (

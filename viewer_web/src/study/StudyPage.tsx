@@ -8,7 +8,7 @@ import { useWords } from '../i18n/format';
 import { LineBanner } from '../ui/LineBanner';
 import { ResearchBanner } from '../ui/ResearchBanner';
 import { Failed, Waiting } from '../ui/States';
-import { forgetMetadata } from '../viewport/useImageView';
+import { forgetStudy } from '../viewport/useImageView';
 import { StudyNotices } from './StudyNotices';
 import { StudyHeader } from './StudyHeader';
 import { Workspace } from './Workspace';
@@ -31,7 +31,7 @@ function OneStudy({ uid }: { uid: string }) {
   useEffect(() => {
     if (patient !== undefined) document.title = t('title.study', { name: name(patient) });
   }, [t, name, patient]);
-  useEffect(() => forgetMetadata, []);
+  useEffect(() => forgetStudy, []);
 
   const goBack = () => {
     if (user === null) return;

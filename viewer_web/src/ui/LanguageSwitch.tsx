@@ -18,10 +18,10 @@ export function LanguageSwitch() {
     <Button
       className="button button-quiet language"
       data-testid="language-switch"
-      aria-label={NAMES[other].full}
+      aria-label={`${NAMES.vi.short} ${NAMES.en.short}: ${NAMES[other].full}`}
       onPress={() => void chooseLanguage(other)}
     >
-      <span data-current={language === 'vi'}>{NAMES.vi.short}</span>
+      <span data-current={language === 'vi'}>{NAMES.vi.short}</span>{' '}
       <span data-current={language === 'en'}>{NAMES.en.short}</span>
     </Button>
   );

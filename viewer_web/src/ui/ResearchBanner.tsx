@@ -6,9 +6,9 @@ import { useWords } from '../i18n/format';
 export function ResearchBanner() {
   const { t } = useWords();
   return (
-    <p className="banner banner-research" data-testid="research-banner">
+    <aside className="banner banner-research" data-testid="research-banner">
       <FlaskConical aria-hidden="true" />
       {t('ai.researchBanner')}
-    </p>
+    </aside>
   );
 }

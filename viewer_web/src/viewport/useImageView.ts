@@ -14,7 +14,7 @@ const nobody = () => () => undefined;
 let forget: () => void = () => undefined;
 
 /** Pixels of the last study are given back when its page closes. */
-export function forgetMetadata(): void {
+export function forgetStudy(): void {
   forget();
 }
 
