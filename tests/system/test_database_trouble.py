@@ -88,23 +88,3 @@ def test_unreachable_in_the_middle_of_a_send(
     assert client.get("/readyz").status_code == 200
     assert {name: product.process_of(name).pid for name in parts} == parts
     product.assert_no_traceback()
-
-
-def test_embedded_one_killed_in_the_middle_of_a_send(
-    start_product: Callable[..., Product], new_modality: NewModality
-) -> None:
-    product = start_product()
-    client = product.client()
-    modality = new_modality(product.dicom_port)
-    modality.start()
-    for _ in range(3):
-        modality.wait_for_more()
-        product.kill_part("postgres")
-    product.wait_for_log("PostgreSQL has ended; starting it again", times=3)
-    modality.wait_for_more()
-    modality.stop()
-    assert set(modality.statuses) <= {0x0000, OUT_OF_RESOURCES}
-    modality.finds_everything(client)
-    product.wait_for_studies(client, {modality.study_instance_uid}, 60, SETTLED)
-    product.assert_no_traceback()
-    assert product.stop() == 0

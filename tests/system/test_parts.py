@@ -20,7 +20,17 @@ NewModality = Callable[[int], Modality]
 SETTLED = ("complete", "triaged")  # the worker has seen to it, be there a model or not
 
 
-def test_a_part_is_killed(start_product: Callable[..., Product], new_modality: NewModality) -> None:
+def answers(client: httpx2.Client) -> bool:
+    """Whether the web's door answers."""
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_parts_are_killed_and_all_is_stopped(
+    start_product: Callable[..., Product], new_modality: NewModality
+) -> None:
     product = start_product()
     client = product.client()
     modality = new_modality(product.dicom_port)
@@ -30,45 +40,30 @@ def test_a_part_is_killed(start_product: Callable[..., Product], new_modality: N
     product.kill_part("api")
     modality.wait_for_more()  # the others have not noticed
     product.wait_for_log("api ended by signal 9; starting it again")
-    modality.wait(lambda: answers(client), 60)
-
-    product.kill_part("dicom")
-    modality.wait_for_more()
-    product.wait_for_log("dicom ended by signal 9; starting it again")
-
     product.kill_part("worker")
     product.wait_for_log("worker ended by signal 9; starting it again")
     modality.wait_for_more()
-    modality.stop()
-    modality.finds_everything(client)
-    product.wait_for_studies(client, {modality.study_instance_uid}, 60, SETTLED)
-    product.assert_no_traceback()
-    assert product.stop() == 0
+    assert set(modality.statuses) == {0x0000}
 
-
-def answers(client: httpx2.Client) -> bool:
-    """Whether the web's door answers."""
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
-def test_told_to_stop(start_product: Callable[..., Product], new_modality: NewModality) -> None:
-    product = start_product()
-    client = product.client()
-    modality = new_modality(product.dicom_port)
-    modality.start(pause=0)
+    product.kill_part("dicom")
+    product.wait_for_log("dicom ended by signal 9; starting it again")
     modality.wait_for_more()
-    began = time.monotonic()
-    assert product.stop() == 0
-    assert time.monotonic() - began < 30
+    for times in (1, 2):
+        product.kill_part("postgres")
+        product.wait_for_log("PostgreSQL has ended; starting it again", times=times)
+        modality.wait_for_more()
     assert set(modality.statuses) <= {0x0000, OUT_OF_RESOURCES}
+    modality.wait(lambda: answers(client))
+
+    began = time.monotonic()
+    assert product.stop() == 0  # while the modality sends
+    assert time.monotonic() - began < 30
     assert "was killed" not in product.log_text
     assert list((product.data_dir / "objects").glob(".incoming/*/*")) == []
-
     product.start()
     modality.wait_for_more()
     modality.stop()
+    assert set(modality.statuses) <= {0x0000, OUT_OF_RESOURCES}
     modality.finds_everything(client)
+    product.wait_for_studies(client, {modality.study_instance_uid}, 60, SETTLED)
     product.assert_no_traceback()
