@@ -1,7 +1,6 @@
 """A modality that goes on sending, whatever happens to the archive."""
 
 import copy
-import gc
 import random
 import threading
 import time
@@ -157,5 +156,3 @@ def new_modality(real_file: Callable[[str], Path]) -> Iterator[Callable[[int], M
     yield make
     for modality in made:
         modality.stop()
-    # Sockets of connections that were refused: pynetdicom leaves them lying, and their test knows.
-    gc.collect()

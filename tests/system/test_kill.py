@@ -16,12 +16,7 @@ from pynetdicom import AE
 
 from tests.plugins.product import Product
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.timeout(1200),
-    # pynetdicom's requestor leaves its socket to the collector when nobody listens.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
 
 KILLS = 20
 INSTANCES = 400
