@@ -26,9 +26,10 @@ from ai_models.results import (
 )
 
 LONG_SIDE = 1024
-_OPACITY = 0.55
-# Black-body colours from dark red to pale yellow: dark where nothing is, and readable in grey too.
-_COLOURS = np.array([[0.25, 0, 0], [0.75, 0, 0], [1, 0.45, 0], [1, 0.85, 0.1], [1, 1, 0.7]])
+_OPACITY = 0.6
+_FAINT = 0.25
+# Yellow to red: seen on black lung and on white bone, and darker towards what mattered most.
+_COLOURS = np.array([[1, 0.95, 0.3], [1, 0.8, 0.1], [1, 0.5, 0], [0.9, 0.15, 0], [0.7, 0, 0]])
 
 
 def blended(pixels: NDArray[Any], header: Dataset, prepared: Prepared, heat: FloatImage) -> Any:
@@ -44,7 +45,7 @@ def blended(pixels: NDArray[Any], header: Dataset, prepared: Prepared, heat: Flo
     whole = _on_radiograph(heat, prepared.canvas, prepared.source, grey.shape, scale)
     stops = np.linspace(0.0, 1.0, len(_COLOURS))
     colour = np.stack([np.interp(whole, stops, _COLOURS[:, c]) for c in range(3)], axis=-1)
-    opacity = (_OPACITY * np.clip(whole * 1.5, 0.0, 1.0))[..., None]
+    opacity = (_OPACITY * np.clip((whole - _FAINT) / (1.0 - _FAINT), 0.0, 1.0))[..., None]
     mixed = grey[..., None] * (1.0 - opacity) + colour * opacity
     return np.rint(np.clip(mixed, 0.0, 1.0) * 255.0).astype(np.uint8)
 

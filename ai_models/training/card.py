@@ -6,6 +6,7 @@ from ai_models.evaluation.evaluate import FindingFigures, GroupFigures, Report
 from ai_models.evaluation.metrics import Estimate
 from ai_models.registry import Bundle
 from ai_models.training.fit import ADULTS
+from ai_models.training.recipe import Recipe
 
 _HEAD = """\
 # Model card: {name} {version}
@@ -28,10 +29,11 @@ study stays on the worklist, whatever its class.
 - Input: modality LUT, VOI LUT or window, photometric interpretation and pixel padding undone; flat
   borders cut off; proportions kept; histogram equalised (so that a vendor's grey scale matters
   little).
-- Training: {images} images, {epochs} epochs (kept: {epoch_kept}), seed {seed}, bfloat16 on the
-  processor; {minutes:.0f} minutes on {machine}, shared with other work. Masked loss:
-  what a collection does not label is not taught. Adult images from the sources whose label the
-  source gives away are shown a quarter as often as the others and never judge anything.
+- Training: {images} images, {epochs} epochs (kept: {epoch_kept}), seed {seed}, bfloat16,
+  {minutes:.0f} minutes on a machine shared with other work ({machine}).
+  Masked loss: what a collection does not label is not taught. Adult `abnormal`, mined from text,
+  is believed with a doubt of {doubt:.0%}. Adult images from the source that gives the label away
+  are shown a third as often as the others and never judge anything.
 - Data: NIH ChestX-ray14 (part: 1,704 adult images, United States; labels mined from reports by
   text search, wrong in an estimated 10 % or more; provided by the NIH Clinical Center,
   <https://nihcc.app.box.com/v/ChestXray-NIHCC>, no restriction on use; Wang et al., CVPR 2017) and
@@ -44,7 +46,8 @@ study stays on the worklist, whatever its class.
 Thresholds, temperature and the epoch to keep were chosen on validation images, so **`test` is the
 figure to quote**; `val+test` beside it has more images but has seen some of those choices.
 Intervals: 95 %, bootstrap over patients (2,000 resamples). The collections are never pooled:
-age, resolution and contrast tell them apart. {left_out}
+age, resolution and contrast tell them apart.
+{left_out}
 Beside each AUC of `abnormal` stands that of a trivial rival on the same images, logistic
 regression on a 16 x 16 thumbnail.
 """
@@ -110,6 +113,7 @@ def model_card(bundle: Bundle, report: Report) -> str:
         minutes=training["seconds"] / 60,
         temperature=bundle.config("inference")["temperature"],
         left_out=left_out.strip(),
+        doubt=Recipe().doubt,
         **{key: value for key, value in training.items() if key != "seconds"},
     )
     groups = "\n".join(_group(group) for group in report.groups)

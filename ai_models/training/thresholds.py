@@ -74,6 +74,9 @@ def triage_config(
         rows = judged & ~np.isnan(labels[:, column])
         return at_specificity(labels[rows, column], probabilities[rows, column], specificity)
 
+    def passing(share: float) -> float:
+        return max(float(np.quantile(distances[mine], share)) for mine in each)
+
     findings = {
         name: {
             "threshold": of(name, FINDING_SPECIFICITY),
@@ -101,10 +104,11 @@ def triage_config(
             },
         },
         "gate": {
-            "header_certain": _rounded(_share(distances, GATE_CERTAIN_SHARE) * _LEEWAY),
-            "header_silent": _rounded(_share(distances, GATE_SILENT_SHARE)),
-            "basis": f"header silent: {GATE_SILENT_SHARE:.1%} of validation images pass; header "
-            f"says frontal chest: {GATE_CERTAIN_SHARE:.1%} and {_LEEWAY - 1:.0%} leeway",
+            "header_certain": _rounded(passing(GATE_CERTAIN_SHARE) * _LEEWAY),
+            "header_silent": _rounded(passing(GATE_SILENT_SHARE)),
+            "basis": f"header silent: at least {GATE_SILENT_SHARE:.1%} of the validation images of "
+            f"each collection pass; header says frontal chest: {GATE_CERTAIN_SHARE:.1%}, and "
+            f"{_LEEWAY - 1:.0%} leeway",
         },
     }
 
@@ -122,10 +126,6 @@ def at_specificity(truth: Floats, score: Floats, specificity: float) -> float:
     below = int(np.ceil(specificity * negatives.size - 1e-9))
     highest = float(negatives[max(0, below - 1)])
     return float(np.ceil((highest + 1e-6) * 1e5) / 1e5)
-
-
-def _share(distances: Floats, share: float) -> float:
-    return float(np.quantile(distances, share))
 
 
 def _rounded(value: float) -> float:

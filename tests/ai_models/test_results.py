@@ -53,12 +53,12 @@ def errors(dataset: Dataset, folder: Path) -> list[str]:
 
 
 def minimal(radiograph: Radiograph) -> Dataset:
-    """The radiograph with the least header that ingest takes in."""
+    """The radiograph with the least header that ingest takes in, and its body part."""
     real = radiograph("RG1_UNCR.dcm")
     kept = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         kept[keyword] = real[keyword]
-    kept.Modality = "CR"
+    kept.Modality, kept.BodyPartExamined = "CR", "CHEST"
     for element in real.group_dataset(0x0028):
         kept.add(element)
     kept["PixelData"] = real["PixelData"]
