@@ -39,11 +39,12 @@ _EQUAL = """### What was held equal
 - Filmless ran with the parts {parts}, and with studies held open, so that no AI work is in its
   numbers.
 """
-_WHY = """Before it answers, this release decodes every attribute of the header with pydicom, writes it as
-DICOM JSON, fsyncs the object and commits its rows to PostgreSQL; the first two take the larger part
-of its processor time for a small object, by a profile. It receives through pynetdicom, whose cost is
-per message and per PDU, with two threads for each association. Where a ratio of rates below is under
-1, the other program receives faster, and where a ratio of processor times is over 1, with less work.
+_WHY = """Before it answers, this release decodes every attribute of the header with pydicom,
+writes it as DICOM JSON, fsyncs the object and commits its rows to PostgreSQL; the first two take
+the larger part of its processor time for a small object, by a profile. It receives through
+pynetdicom, whose cost is per message and per PDU, with two threads for each association. Where a
+ratio of rates below is under 1, the other program receives faster, and where a ratio of processor
+times is over 1, with less work.
 """
 _SHARED = """The machine was shared with other work: its load average before the first round was
 {load:g} on {cores} cores. That slows all, and scatters the rates. Ratios are medians of the ratios
