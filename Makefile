@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: run test lint web clean
+.PHONY: run test lint web screenshots clean
 
 run:   ## the product with real studies in it, on http://127.0.0.1:8080 (PORT=… for another port)
 	@PORT="$(PORT)" $(PYTHON) scripts/run.py
@@ -16,6 +16,9 @@ lint:  ## the checks without the tests
 
 web:   ## the pages of the reading room
 	@$(PYTHON) scripts/prepare.py web
+
+screenshots: ## pictures of the pages, in both languages and at both sizes, for docs/screenshots
+	@FILMLESS_SCREENSHOTS=docs/screenshots .venv/bin/pytest -q tests/system/test_browser.py -k arrives
 
 clean: ## everything that was made here but the data
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
