@@ -28,16 +28,7 @@ def auc(truth: NDArray[Any], score: Floats) -> float:
     `truth` 0/1 and `score`, both (n,); ties count half. NaN where one class is absent.
     """
     truth = np.asarray(truth).astype(bool)
-    positives = int(truth.sum())
-    negatives = truth.size - positives
-    if not positives or not negatives:
-        return float("nan")
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    middle_ranks = ends - (counts - 1) / 2.0
-    ranks = middle_ranks[place]
-    above = ranks[truth].sum() - positives * (positives + 1) / 2.0
-    return float(above / (positives * negatives))
+    return float(_aucs(truth, np.asarray(score), np.ones((1, truth.size)))[0])
 
 
 def auc_interval(
@@ -45,9 +36,7 @@ def auc_interval(
 ) -> Estimate:
     """AUC with its 95 % percentile bootstrap interval, drawing whole patients with replacement."""
     truth, score = np.asarray(truth).astype(bool), np.asarray(score)
-    drawn = np.array(
-        [auc(truth[rows], score[rows]) for rows in _resampled(patients, resamples)], dtype=float
-    )
+    drawn = _aucs(truth, score, _weights(patients, resamples))
     low, high = np.nanpercentile(drawn, (2.5, 97.5))
     return Estimate(auc(truth, score), float(low), float(high))
 
@@ -58,8 +47,8 @@ def share_interval(
     """The share of True in `hit`, with its 95 % percentile bootstrap interval by patient."""
     if not hit.size:
         return Estimate(float("nan"), float("nan"), float("nan"))
-    drawn = [float(hit[rows].mean()) for rows in _resampled(patients, resamples)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
+    weights = _weights(patients, resamples)
+    low, high = np.percentile(weights @ hit / weights.sum(axis=1), (2.5, 97.5))
     return Estimate(float(hit.mean()), float(low), float(high))
 
 
@@ -75,11 +64,27 @@ def calibration_error(truth: NDArray[Any], probability: Floats, bins: int = 10) 
     return float(sum(gaps))
 
 
-def _resampled(patients: Sequence[str], resamples: int) -> list[NDArray[np.intp]]:
-    """For each resample the rows of as many patients as there are, drawn with replacement."""
+def _weights(patients: Sequence[str], resamples: int) -> NDArray[np.float64]:
+    """How often each image is in each resample (resamples, n): as often as its patient is drawn."""
     _, owner = np.unique(np.asarray(patients), return_inverse=True)
-    order = np.argsort(owner, kind="stable")
-    rows = np.split(order, np.cumsum(np.bincount(owner))[:-1])
-    random = np.random.default_rng(SEED)
-    draws = random.integers(0, len(rows), size=(resamples, len(rows)))
-    return [np.concatenate([rows[patient] for patient in draw]) for draw in draws]
+    count = int(owner.max()) + 1
+    drawn = np.random.default_rng(SEED).integers(0, count, size=(resamples, count))
+    cells = (drawn + np.arange(resamples)[:, None] * count).ravel()
+    times = np.bincount(cells, minlength=resamples * count).reshape(resamples, count)
+    return np.asarray(times[:, owner], dtype=np.float64)
+
+
+def _aucs(
+    truth: NDArray[np.bool_], score: Floats, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The AUC under each row of `weights` (resamples, n); NaN where one class has no weight."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    weights, ill = weights[:, order], truth[order]
+    positive = np.add.reduceat(weights * ill, starts, axis=1)
+    negative = np.add.reduceat(weights * ~ill, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2.0
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    ordered = (positive * below).sum(axis=1)
+    unknown = np.full(pairs.shape, np.nan)
+    return np.asarray(np.divide(ordered, pairs, out=unknown, where=pairs > 0), dtype=np.float64)
