@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.plugins.ports import free_port
 
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _START_SECONDS = 30
@@ -24,9 +25,7 @@ class DebianPostgres:
         self._folder = folder
         self._bin = _BINARIES[-1]
         self._password = secrets.token_hex(16)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         password_file = folder / "password"
         password_file.write_text(self._password)

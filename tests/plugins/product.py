@@ -20,6 +20,8 @@ import httpx2
 import psutil
 import pytest
 
+from tests.plugins.ports import free_port
+
 READY_SECONDS = 120
 REFUSAL_SECONDS = 60
 _PACS = [str(Path(sys.executable).parent / "pacs")]
@@ -41,7 +43,7 @@ class Product:
     ) -> None:
         self.data_dir = data_dir
         self._only = [] if parts is None else ["--only", parts]
-        self.http_port = self.dicom_port = 0
+        self.http_port, self.dicom_port = free_port(), free_port()
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PACS_")},
             "PACS_DATA_DIR": str(data_dir),

@@ -4,19 +4,19 @@ import io
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+
+from tests.plugins.ports import free_port
 
 _PARTS = ("s3", "master", "volume", "filer", "admin")
 _START_SECONDS = 30
@@ -143,10 +143,8 @@ def seaweed() -> Iterator[Seaweed]:
 
 
 def _free_port_pairs(count: int) -> list[tuple[int, int]]:
-    with ExitStack() as held:
-        ports = []
-        for _ in range(2 * count):
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
-            ports.append(int(listener.getsockname()[1]))
+    chosen: set[int] = set()
+    while len(chosen) < 2 * count:
+        chosen.add(free_port())
+    ports = sorted(chosen)
     return list(zip(ports[::2], ports[1::2], strict=True))
