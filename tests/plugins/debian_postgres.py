@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ from tests.plugins.ports import free_port
 
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _START_SECONDS = 30
+_STOP_SECONDS = 120
 
 
 class DebianPostgres:
@@ -62,8 +64,8 @@ class DebianPostgres:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=2).close()
             except psycopg.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"PostgreSQL did not start:\n{self._log_text()}")
                 time.sleep(0.1)
             else:
                 return
@@ -71,9 +73,12 @@ class DebianPostgres:
     def stop(self) -> None:
         """Fast shutdown."""
         if self._process is not None:
-            self._run("pg_ctl", "-D", str(self._folder / "cluster"), "-m", "fast", "-w", "stop")
-            self._process.wait()
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_STOP_SECONDS)
             self._process = None
+
+    def _log_text(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-3000:]
 
     def new_database(self) -> str:
         """The address of a new, empty database."""
