@@ -50,7 +50,7 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
     """
     set_determinism(seed=recipe.seed)
     started = time.monotonic()
-    labels = _targets(cases, recipe)
+    labels = np.array([case.labels for case in cases], dtype=np.float32)
     network = _channels_last(new_network())
     averaged = AveragedModel(
         network,
@@ -100,14 +100,6 @@ def fit(images: NDArray[np.uint8], cases: Sequence[Case], recipe: Recipe) -> Tra
         log.info("%.0f s  %s", seconds, "  ".join(f"{k} {v:.4g}" for k, v in facts.items()))
     network.load_state_dict(best_state)
     return Trained(network.eval(), best_epoch, time.monotonic() - started, history)
-
-
-def _targets(cases: Sequence[Case], recipe: Recipe) -> NDArray[np.float32]:
-    """What is taught, (n, labels): a text-mined `abnormal` is believed with the recipe's doubt."""
-    labels = np.array([case.labels for case in cases], dtype=np.float32)
-    adults = np.array([case.collection == ADULTS for case in cases])
-    labels[adults, 0] = recipe.doubt + (1.0 - 2.0 * recipe.doubt) * labels[adults, 0]
-    return labels
 
 
 def _channels_last(network: nn.Module) -> nn.Module:
