@@ -77,7 +77,7 @@ export const en = {
     not_assessed: 'Not assessed',
     hidden: 'AI hidden',
     assessed: 'Assessed',
-    noFinding: 'Nothing above threshold',
+    noFinding: 'No single finding above its threshold',
     pendingWhy: 'AI has not read this study yet',
     hiddenWhy: 'The model is not registered, its results are not shown',
     score: 'Abnormality score {{score}}',

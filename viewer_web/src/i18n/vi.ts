@@ -78,7 +78,7 @@ export const vi: Messages = {
     not_assessed: 'Không đánh giá',
     hidden: 'AI đang ẩn',
     assessed: 'Đã đánh giá',
-    noFinding: 'Không thấy dấu hiệu vượt ngưỡng',
+    noFinding: 'Không có dấu hiệu riêng nào vượt ngưỡng',
     pendingWhy: 'AI chưa đọc ca này',
     hiddenWhy: 'Mô hình chưa đăng ký, kết quả không được hiển thị',
     score: 'Điểm bất thường {{score}}',
