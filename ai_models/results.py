@@ -6,6 +6,7 @@ the source, the model and its version, so that a job that runs twice makes the s
 
 import copy
 import io
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,9 @@ from pydicom.valuerep import DA, TM
 from ai_models import __name__ as room
 from ai_models.registry import Bundle
 from pacs.triage import Finding, TriageClass
+
+# It logs the UIDs, and on trouble the values, of the patient's data set.
+logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 
 MANUFACTURER = "Filmless"
 NOTICE = "AI, for research use"

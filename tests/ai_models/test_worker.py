@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,10 +62,13 @@ def stored(archive: Archive, study: str) -> dict[str, int]:
 
 
 def test_a_radiograph_gets_its_class_report_and_heat_map(
-    archive: Archive, real_file: RealFile
+    archive: Archive, real_file: RealFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = receive(archive, real_file("RG1_J2KR.dcm").read_bytes())
-    assess_study(archive, study)
+    with caplog.at_level(logging.INFO):
+        assess_study(archive, study)
+    assert study not in caplog.text
+    assert "CompressedSamples" not in caplog.text
     (row,) = assessments(archive)
     assert row["triage_class"] in {"critical", "urgent"}
     assert row["reason"] is None
