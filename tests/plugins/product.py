@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import psutil
 import pytest
 
 from tests.plugins.ports import free_port
+
+if TYPE_CHECKING:  # a plugin must not be imported before pytest registers it
+    from tests.plugins.seaweed import Seaweed
 
 READY_SECONDS = 120
 REFUSAL_SECONDS = 60
@@ -275,3 +278,20 @@ def start_product(new_product: Callable[..., Product]) -> Callable[..., Product]
         return product
 
     return start
+
+
+@pytest.fixture(params=["embedded", "hospital"])
+def product_on_either(
+    request: pytest.FixtureRequest, start_product: Callable[..., Product]
+) -> Product:
+    """The product on its own database and disk, or on the hospital's PostgreSQL and S3."""
+    if request.param == "embedded":
+        return start_product()
+    seaweed: Seaweed = request.getfixturevalue("seaweed")
+    bucket = seaweed.bucket(f"product-{secrets.token_hex(4)}")
+    return start_product(
+        PACS_DATABASE_URL=request.getfixturevalue("hospital_database_url"),
+        PACS_STORE_URL=f"s3://{bucket}?endpoint={seaweed.endpoint}",
+        AWS_ACCESS_KEY_ID=seaweed.access_key,
+        AWS_SECRET_ACCESS_KEY=seaweed.secret_key,
+    )

@@ -47,8 +47,8 @@ def pixels(page: Page, folder: Path, name: str) -> np.ndarray:
 
 
 @pytest.fixture
-def product(start_product: Callable[..., Product]) -> Product:
-    product = start_product()
+def product(product_on_either: Product) -> Product:
+    product = product_on_either
     product.pacs(
         *("users", "add", "bs.an", "--role", "radiologist"),
         *("--full-name", "BS. Trần Thị An", "--password-stdin"),

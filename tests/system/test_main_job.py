@@ -26,7 +26,6 @@ from pydicom.uid import (
 
 from tests.plugins.dcmtk import StoreScp, send_by_storescu
 from tests.plugins.product import Product
-from tests.plugins.seaweed import Seaweed
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -36,18 +35,12 @@ CHEST_FILES = ("RG1_UNCR.dcm", "RG1_J2KR.dcm", "RG1_UNCI.dcm", "RG1_J2KI.dcm")
 REPORT_CLASSES = (EnhancedSRStorage, ComprehensiveSRStorage, Comprehensive3DSRStorage)
 
 
-@pytest.fixture(params=["embedded", "hospital"])
-def product(request: pytest.FixtureRequest, start_product: Callable[..., Product]) -> Product:
-    """The product on its own database and disk, or on the hospital's PostgreSQL and S3."""
-    if request.param == "embedded":
-        return start_product()
-    seaweed: Seaweed = request.getfixturevalue("seaweed")
-    return start_product(
-        PACS_DATABASE_URL=request.getfixturevalue("hospital_database_url"),
-        PACS_STORE_URL=f"s3://{seaweed.bucket('main-job')}?endpoint={seaweed.endpoint}",
-        AWS_ACCESS_KEY_ID=seaweed.access_key,
-        AWS_SECRET_ACCESS_KEY=seaweed.secret_key,
-    )
+@contextmanager
+def dicomweb_client(client: httpx2.Client) -> Iterator[DICOMwebClient]:
+    """dicomweb-client on the product, with the same token."""
+    with requests.Session() as session:
+        session.headers["Authorization"] = client.headers["Authorization"]
+        yield DICOMwebClient(f"{str(client.base_url).rstrip('/')}/dicomweb", session=session)
 
 
 def errors_of(part10: bytes, path: Path) -> list[str]:
@@ -60,17 +53,10 @@ def errors_of(part10: bytes, path: Path) -> list[str]:
     return [line for line in lines if line.startswith("Error")]
 
 
-@contextmanager
-def dicomweb_client(client: httpx2.Client) -> Iterator[DICOMwebClient]:
-    """dicomweb-client on the product, with the same token."""
-    with requests.Session() as session:
-        session.headers["Authorization"] = client.headers["Authorization"]
-        yield DICOMwebClient(f"{str(client.base_url).rstrip('/')}/dicomweb", session=session)
-
-
 def test_from_the_modality_to_the_emr(
-    product: Product, storescp: StoreScp, real_file: Callable[[str], Path], tmp_path: Path
+    product_on_either: Product, storescp: StoreScp, real_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    product = product_on_either
     files = [real_file(name) for name in CHEST_FILES]
     send_by_storescu(product.dicom_port, *files, real_file("RG3_UNCR.dcm"))
     send_by_storescu(storescp.port, *files)
