@@ -1,6 +1,7 @@
 """Every table of the product: importing this module fills the one MetaData."""
 
 import pacs.audit.tables
+import pacs.commitment
 import pacs.devices
 import pacs.index.tables
 import pacs.links.tables

@@ -145,6 +145,34 @@ def test_a_device_comes_and_goes(pacs: Run) -> None:
     assert (device["aet"], device["network"]) == ("CR1", "10.1.2.0/24")
     wrong = pacs("devices", "add", "CR2", "--network", "here", status=1)
     assert "neither an IP address nor a network" in wrong.stderr
+    pacs("devices", "set", "CR1", "--host", "10.1.2.3", "--port", "104", "--services", "store,echo",
+         "--takes", "ImplicitVRLittleEndian,1.2.840.10008.1.2.1")  # fmt: skip
+    pacs("devices", "pause", "CR1")
+    (device,) = json.loads(pacs("devices", "list", "--json").stdout)
+    assert (device["host"], device["port"], device["paused"]) == ("10.1.2.3", 104, True)
+    assert device["services"] == ["echo", "store"]
+    assert device["takes"] == ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]
+    assert (device["description"], device["network"]) == ("X-quang 1", "10.1.2.0/24")
+    pacs("devices", "resume", "CR1")
+    pacs(
+        "devices",
+        "set",
+        "CR1",
+        "--host",
+        "none",
+        "--services",
+        "all",
+        "--character-set",
+        "ISO_IR 6",
+    )
+    (device,) = json.loads(pacs("devices", "list", "--json").stdout)
+    assert (device["port"], device["services"], device["paused"]) == (None, None, False)
+    assert device["character_set"] == "ISO_IR 6"
+    assert "ISO_IR 6" in pacs("devices", "list").stdout
+    assert (
+        "character set"
+        in pacs("devices", "set", "CR1", "--character-set", "UTF-8", status=1).stderr
+    )
     pacs("devices", "remove", "CR1")
     pacs("devices", "remove", "CR1", status=1)
 
