@@ -38,3 +38,8 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text.translate(_WITHOUT_DECOMPOSITION))
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return _SEPARATORS.sub(" ", bare.casefold()).strip()
+
+
+def fold_name(name: str) -> str:
+    """The search key of a person's name: its component groups (PS3.5 6.2.1) folded, `=` between."""
+    return "=".join(map(fold, name.split("="))).rstrip("=") if "=" in name else fold(name)

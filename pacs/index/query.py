@@ -1,52 +1,59 @@
-"""One question, many languages: DICOM attribute matching (PS3.4 C.2.2.2) compiled to SQL.
+"""One question, many languages: C-FIND, QIDO-RS and FHIR ask the index through here.
 
-C-FIND and QIDO-RS ask through here, and so will whatever else matches attributes.
+How a key selects is in `pacs.index.matching`; here is what is asked at which level, and how the
+answers look. Statements are written out instead of being built by SQLAlchemy, which would take
+longer to build them than PostgreSQL takes to run them.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Date,
-    Select,
-    Time,
-    and_,
-    cast,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-)
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Connection, literal
 from sqlalchemy.sql.elements import ColumnElement
 
-from pacs.dicom.header import is_uid
-from pacs.dicom.text import fold, normal
 from pacs.index.attributes import (
     ATTRIBUTES,
+    INSTANCES_OF_SERIES,
+    INSTANCES_OF_STUDY,
     KEYS,
     LEVELS,
-    Key,
     Level,
-    Matching,
     QueryError,
     keyword_to_tag,
+    level_of,
     value_representation,
 )
-from pacs.index.ranges import date_range, time_range
-from pacs.index.tables import instances, patients, series, studies
+from pacs.index.matching import (
+    Tree,
+    Values,
+    column_condition,
+    is_universal,
+    json_condition,
+    moment_condition,
+    words_condition,
+)
+from pacs.index.ranges import same_form
+from pacs.index.tables import studies
 
-__all__ = ["Level", "Query", "QueryError", "Scope", "count", "keyword_to_tag", "search"]
+__all__ = [
+    "Level",
+    "Query",
+    "QueryError",
+    "Scope",
+    "count",
+    "keyword_to_tag",
+    "search",
+    "search_all",
+]
 
 MAX_LIMIT = 5000
-MAX_UIDS = 1000
-PATIENT_NAME = "00100010"
-
-Condition = ColumnElement[bool]
+_BATCH = 250
+_DEEPEST = 8
+_PATIENT_NAME = "00100010"
+_MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,14 @@ class Scope:
 class Query:
     """Keys by tag (eight hex digits) with values as C-FIND and QIDO-RS write them.
 
-    Keys that the index does not hold select nothing out (PS3.4 C.2.2.1.3: optional keys).
-    `include`: attributes beyond those of the level, of the levels above. `fuzzy`: a name is found
-    by the beginnings of its words, in any order.
+    A key in the items of a sequence has the sequence's tag before its own, with a dot between:
+    `00400275.00400009`. Keys that the index does not hold select nothing out (PS3.4 C.2.2.1.3:
+    optional keys); `pacs.index.attributes.is_key` tells which it holds.
+    `include`: attributes beyond those of the level, of the levels above.
+    `answer`: all attributes of the level, or the keys, those included and the UIDs alone.
+    `fuzzy`: a name is found by the beginnings of its words, in any order.
+    `combined_moments`: ranges of a date and its time are one range of moments (PS3.4 C.2.2.2.5),
+    which peers negotiate.
     """
 
     level: Level
@@ -71,6 +83,8 @@ class Query:
     limit: int = 100
     offset: int = 0
     fuzzy: bool = False
+    answer: Literal["level", "keys"] = "level"
+    combined_moments: bool = False
 
 
 def search(
@@ -81,8 +95,27 @@ def search(
     """The matching data sets as DICOM JSON, newest study first. Raises QueryError."""
     if not 0 <= query.offset <= 10_000_000 or query.limit < 0:
         raise QueryError("limit/offset", "must not be negative, nor the offset over ten million")
-    statement = _selected(query, scope).limit(min(query.limit, MAX_LIMIT)).offset(query.offset)
-    return [_answer(query, row._mapping) for row in connection.execute(statement)]
+    statement = _Statement(query, scope)
+    limit, offset = min(query.limit, MAX_LIMIT), query.offset
+    text = f"{statement.rows()} LIMIT {limit} OFFSET {offset}"
+    return list(map(statement.answer, connection.exec_driver_sql(text, statement.values)))
+
+
+def search_all(
+    connection: Connection,
+    query: Query,
+    scope: Scope = Scope(),
+) -> Iterator[dict[str, Any]]:
+    """All matching data sets in the same order, whatever the query's limit, fetched as they go.
+
+    The connection is busy until the last one is taken or the iterator closed. Raises QueryError.
+    """
+    statement = _Statement(query, scope)
+    found = connection.exec_driver_sql(
+        statement.rows(), statement.values, execution_options={"yield_per": _BATCH}
+    )
+    with closing(found):
+        yield from map(statement.answer, found)
 
 
 def count(
@@ -91,198 +124,222 @@ def count(
     scope: Scope = Scope(),
 ) -> int:
     """How many data sets match in all. Raises QueryError."""
-    matched = _selected(query, scope).order_by(None).subquery()
-    return int(connection.execute(select(func.count()).select_from(matched)).scalar_one())
+    statement = _Statement(query, scope)
+    return int(connection.exec_driver_sql(statement.count(), statement.values).scalar_one())
 
 
-def scoped(scope: Scope) -> Condition:
+def scoped(scope: Scope) -> ColumnElement[bool]:
     """The condition on `studies` that keeps to the scope."""
     if scope.study_instance_uid is None:
         return literal(value=True)
     return studies.c.study_instance_uid == scope.study_instance_uid
 
 
-def _selected(query: Query, scope: Scope) -> Select[Any]:
-    conditions = [scoped(scope)]
-    for tag, value in query.matches.items():
-        key = KEYS.get(tag)
-        if key is not None and value.strip() not in ("", "*"):
-            condition = _compile(tag, key, value, fuzzy=query.fuzzy)
-            conditions.append(_at_level(query.level, key.level, condition))
-    return _FROM[query.level]().where(and_(*conditions))
-
-
-_OF_STUDY = (
-    studies.c.attributes.label("study"),
-    studies.c.modalities,
-    studies.c.number_of_series,
-    studies.c.number_of_instances,
-)
-_OF_SERIES = (
-    series.c.attributes.label("series"),
-    series.c.number_of_instances.label("series_instances"),
-)
-_SERIES_ORDER = (series.c.study_ref.desc(), series.c.series_number.nulls_last(), series.c.id)
-
-
-def _from_patients() -> Select[Any]:
-    return (
-        select(studies.c.attributes.label("study"))
-        .select_from(patients.join(studies))
-        .ext(distinct_on(patients.c.id))
-        .order_by(patients.c.id, studies.c.id.desc())
-    )
-
-
-def _from_studies() -> Select[Any]:
-    return (
-        select(*_OF_STUDY)
-        .select_from(studies.join(patients))
-        .order_by(studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
-    )
-
-
-def _from_series() -> Select[Any]:
-    return (
-        select(*_OF_STUDY, *_OF_SERIES)
-        .select_from(series.join(studies).join(patients))
-        .order_by(*_SERIES_ORDER)
-    )
-
-
-def _from_instances() -> Select[Any]:
-    return (
-        select(*_OF_STUDY, *_OF_SERIES, instances.c.attributes.label("image"))
-        .select_from(instances.join(series).join(studies).join(patients))
-        .where(instances.c.current)
-        .order_by(*_SERIES_ORDER, instances.c.instance_number.nulls_last(), instances.c.id)
-    )
-
-
 _FROM = {
-    "PATIENT": _from_patients,
-    "STUDY": _from_studies,
-    "SERIES": _from_series,
-    "IMAGE": _from_instances,
+    "PATIENT": "studies",
+    "STUDY": "studies",
+    "SERIES": "series JOIN studies ON studies.id = series.study_ref",
+    "IMAGE": "instances JOIN series ON series.id = instances.series_ref"
+    " JOIN studies ON studies.id = series.study_ref",
 }
-
-
-def _at_level(asked: Level, of_key: Level, condition: Condition) -> Condition:
-    """The condition on rows of the asked level; below it, that some series or image fulfils it."""
-    if LEVELS.index(of_key) <= max(LEVELS.index(asked), LEVELS.index("STUDY")):
-        return condition
-    if of_key == "SERIES":
-        return exists().where(series.c.study_ref == studies.c.id, condition)
-    if asked == "SERIES":
-        return exists().where(instances.c.series_ref == series.c.id, instances.c.current, condition)
-    return exists(
-        select(literal(1))
-        .select_from(instances.join(series))
-        .where(series.c.study_ref == studies.c.id, instances.c.current, condition)
-    )
-
-
-def _compile(tag: str, key: Key, value: str, *, fuzzy: bool) -> Condition:
-    column, matching = key.column, key.matching
-    if matching is Matching.UID:
-        return column.in_(_uids(tag, value))
-    if matching is Matching.NUMBER:
-        return column == _number(tag, value)
-    if matching is Matching.DATE:
-        return _between(column, Date, *date_range(tag, value))
-    if matching is Matching.TIME:
-        return _between(column, Time, *time_range(tag, value))
-    if matching is Matching.MODALITIES:
-        return _any_modality(column, value)
-    if tag == PATIENT_NAME and fuzzy:
-        return _words(value)
-    if matching is Matching.FOLDED:
-        return _text(column, fold(value))
-    return or_(*(_text(column, normal(part)) for part in value.split("\\")))
-
-
-def _text(column: Column[Any], value: str) -> Condition:
-    if "*" not in value and "?" not in value:
-        return column == value
-    escaped = value.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return column.like(escaped.replace("*", "%").replace("?", "_"), escape="!")
-
-
-def _words(value: str) -> Condition:
-    words = ["".join(letter for letter in word if letter.isalnum()) for word in fold(value).split()]
-    query = " & ".join(f"{word}:*" for word in words if word)
-    if not query:
-        return literal(value=True)
-    return studies.c.patient_name_words.op("@@")(func.to_tsquery("simple", query))
-
-
-def _uids(tag: str, value: str) -> list[str]:
-    uids = [part.strip() for part in value.replace(",", "\\").split("\\") if part.strip()]
-    if len(uids) > MAX_UIDS:
-        raise QueryError(tag, f"more than {MAX_UIDS} UIDs")
-    for uid in uids:
-        if not is_uid(uid):
-            raise QueryError(tag, f"{uid[:80]!r} is not a UID")
-    return uids
-
-
-def _number(tag: str, value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError as error:
-        raise QueryError(tag, f"{value[:80]!r} is not a whole number") from error
-    if not -(2**31) <= number < 2**31:
-        raise QueryError(tag, f"{number} is out of range")
-    return number
-
-
-def _between(
-    column: Column[Any], kind: type[Date] | type[Time], low: str | None, high: str | None
-) -> Condition:
-    bounds = []
-    if low is not None:
-        bounds.append(column >= cast(low, kind))
-    if high is not None:
-        bounds.append(column <= cast(high, kind))
-    return and_(*bounds)
-
-
-def _any_modality(column: Column[Any], value: str) -> Condition:
-    parts = [normal(part) for part in value.replace(",", "\\").split("\\")]
-    plain = [part for part in parts if "*" not in part and "?" not in part]
-    conditions: list[Condition] = [column.overlap(plain)] if plain else []
-    any_series = series.alias()
-    conditions.extend(
-        exists().where(any_series.c.study_ref == studies.c.id, _text(any_series.c.modality, part))
-        for part in parts
-        if part not in plain
-    )
-    return or_(*conditions)
-
-
-def _answer(query: Query, row: Mapping[Any, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
-    wanted = _wanted(query)
-    for part in ("study", "series", "image"):
-        if part in row:
-            found |= {tag: value for tag, value in row[part].items() if tag in wanted}
-    for tag, column in _COMPUTED.items():
-        if tag in wanted and column in row:
-            values = row[column] if isinstance(row[column], list) else [row[column]]
-            found[tag] = {"vr": value_representation(tag), "Value": values}
-    return dict(sorted(found.items()))
-
-
-_COMPUTED = {
-    "00080061": "modalities",
-    "00201206": "number_of_series",
-    "00201208": "number_of_instances",
-    "00201209": "series_instances",
+_ORDER_OF_SERIES = "series.study_ref DESC, series.series_number NULLS LAST, series.id"
+_ORDER = {
+    "PATIENT": "studies.id DESC",
+    "STUDY": "studies.study_date DESC NULLS LAST, studies.id DESC",
+    "SERIES": _ORDER_OF_SERIES,
+    "IMAGE": f"{_ORDER_OF_SERIES}, instances.instance_number NULLS LAST, instances.id",
 }
-_IDENTIFYING = frozenset(("0020000D", "0020000E", "00080018"))
+_PARTS: Mapping[Level, str] = {
+    "STUDY": "studies.attributes",
+    "SERIES": "series.attributes",
+    "IMAGE": "instances.attributes",
+}
+_COMPUTED: Mapping[str, tuple[Level, str]] = {
+    "00080061": ("STUDY", "studies.modalities"),
+    "00080062": (
+        "STUDY",
+        "ARRAY(SELECT DISTINCT i.sop_class_uid FROM series e JOIN instances i"
+        " ON i.series_ref = e.id WHERE e.study_ref = studies.id AND i.current ORDER BY 1)",
+    ),
+    "00201200": (
+        "PATIENT",
+        "(SELECT count(*) FROM studies t WHERE t.patient_ref = studies.patient_ref)",
+    ),
+    "00201202": (
+        "PATIENT",
+        "(SELECT sum(t.number_of_series) FROM studies t WHERE t.patient_ref = studies.patient_ref)",
+    ),
+    "00201204": (
+        "PATIENT",
+        "(SELECT count(*) FROM studies t JOIN series e ON e.study_ref = t.id"
+        " JOIN instances i ON i.series_ref = e.id"
+        " WHERE t.patient_ref = studies.patient_ref AND i.current)",
+    ),
+    "00201206": ("STUDY", "studies.number_of_series"),
+    "00201208": ("STUDY", INSTANCES_OF_STUDY),
+    "00201209": ("SERIES", INSTANCES_OF_SERIES),
+    # Of the levels above the asked one mostly the UID alone is wanted, and not all the rest.
+    "0020000D": ("STUDY", "studies.study_instance_uid"),
+    "0020000E": ("SERIES", "series.series_instance_uid"),
+}
+_UIDS: Mapping[Level, frozenset[str]] = {
+    "PATIENT": frozenset(("00100020",)),
+    "STUDY": frozenset(("0020000D",)),
+    "SERIES": frozenset(("0020000D", "0020000E")),
+    "IMAGE": frozenset(("0020000D", "0020000E", "00080018")),
+}
+_UNICODE = {"vr": "CS", "Value": ["ISO_IR 192"]}
+_ALWAYS = frozenset(("00080005",))
+_TAG = re.compile(r"[0-9A-F]{8}")
 
 
-def _wanted(query: Query) -> frozenset[str]:
+class _Statement:
+    """A query as SQL, and how its rows become answers."""
+
+    def __init__(self, query: Query, scope: Scope) -> None:
+        self.values = Values()
+        keys = _tree(query.matches)
+        self._level = query.level
+        self._where = _where(query, keys, scope, self.values)
+        wanted = _wanted(query, keys)
+        self._wanted = sorted(wanted)
+        self._parts = [
+            sql for level, sql in _PARTS.items() if (ATTRIBUTES[level] - _COMPUTED.keys()) & wanted
+        ]
+        self._computed = [
+            (tag, value_representation(tag), sql)
+            for tag, (level, sql) in _COMPUTED.items()
+            if tag in wanted and _sees(query.level, level)
+        ]
+        self._items = (
+            {tag: inner for tag, inner in keys.items() if not isinstance(inner, str)}
+            if query.answer == "keys"
+            else {}
+        )
+
+    def rows(self) -> str:
+        """Selects the parts of the answers, in order."""
+        columns = [*self._parts, *(sql for _, _, sql in self._computed)]
+        source = self._source()
+        if self._level == "PATIENT":
+            # A patient looks as in the newest of the studies that match.
+            newest = f"SELECT max(studies.id) {source} GROUP BY studies.patient_ref"
+            source = f"FROM studies WHERE studies.id IN ({newest})"
+        return f"SELECT {', '.join(columns)} {source} ORDER BY {_ORDER[self._level]}"
+
+    def count(self) -> str:
+        """Selects how many rows there are."""
+        what = "count(DISTINCT studies.patient_ref)" if self._level == "PATIENT" else "count(*)"
+        return f"SELECT {what} {self._source()}"
+
+    def answer(self, row: Sequence[Any]) -> dict[str, Any]:
+        """The data set of a row of `rows`, its tags in order."""
+        held: dict[str, Any] = {"00080005": _UNICODE}
+        for part in row[: len(self._parts)]:
+            held |= part
+        for (tag, vr, _), value in zip(self._computed, row[len(self._parts) :], strict=True):
+            held[tag] = {"vr": vr, "Value": value if isinstance(value, list) else [value]}
+        for tag, inner in self._items.items():
+            if tag in held:
+                held[tag] = _only(held[tag], inner)
+        return {tag: held[tag] for tag in self._wanted if tag in held}
+
+    def _source(self) -> str:
+        people = " JOIN patients ON patients.id = studies.patient_ref"
+        joined = people if "patients." in self._where else ""
+        return f"FROM {_FROM[self._level]}{joined} WHERE {self._where}"
+
+
+def _tree(matches: Mapping[str, str]) -> dict[str, str | Tree]:
+    """The keys with those of a sequence's items under the sequence. Raises QueryError."""
+    tree: dict[str, Any] = {}
+    for path, value in matches.items():
+        *sequences, tag = path.split(".")
+        if len(sequences) > _DEEPEST or not all(map(_TAG.fullmatch, (*sequences, tag))):
+            raise QueryError(path[:80], "is no tag, nor a path of tags into a sequence")
+        inner = tree
+        for sequence in sequences:
+            if not isinstance(inner.get(sequence), dict):
+                inner[sequence] = {}
+            inner = inner[sequence]
+        if not isinstance(inner.get(tag), dict):
+            inner[tag] = value
+    return tree
+
+
+def _where(query: Query, keys: Tree, scope: Scope, values: Values) -> str:
+    """The conditions on rows of the asked level; on those below it, that there are such.
+
+    One series and one of its instances must fulfil what is asked of them all together.
+    """
+    by_level = _conditions(query, keys, values)
+    study, series, image = by_level["STUDY"], by_level["SERIES"], by_level["IMAGE"]
+    if scope.study_instance_uid is not None:
+        study.append(f"studies.study_instance_uid = {values.bind(scope.study_instance_uid)}")
+    if query.level == "IMAGE":
+        return " AND ".join(["instances.current", *image, *series, *study])
+    if image:
+        inner = "instances.series_ref = series.id AND instances.current"
+        series.append(f"EXISTS (SELECT FROM instances WHERE {' AND '.join([inner, *image])})")
+    if query.level == "SERIES":
+        return " AND ".join([*series, *study]) or "true"
+    if series:
+        inner = "series.study_ref = studies.id"
+        study.append(f"EXISTS (SELECT FROM series WHERE {' AND '.join([inner, *series])})")
+    return " AND ".join(study) or "true"
+
+
+def _conditions(query: Query, keys: Tree, values: Values) -> dict[Level, list[str]]:
+    conditions: dict[Level, list[str]] = {"STUDY": [], "SERIES": [], "IMAGE": []}
+    done = set()
+    for day, moment in _MOMENTS if query.combined_moments else ():
+        days, times = keys.get(day), keys.get(moment)
+        if isinstance(days, str) and isinstance(times, str) and same_form(days, times):
+            condition = moment_condition((day, days), (moment, times), values)
+            conditions[KEYS[day].level].append(condition)
+            done |= {day, moment}
+    for tag, wanted in keys.items():
+        level = level_of(tag)
+        if level is None or tag in done:
+            continue
+        selects = _condition(query, level, tag, wanted, values)
+        if selects is not None:
+            conditions[level].append(selects)
+    return conditions
+
+
+def _condition(
+    query: Query, level: Level, tag: str, wanted: str | Tree, values: Values
+) -> str | None:
+    key = KEYS.get(tag)
+    if key is None or not isinstance(wanted, str):
+        return json_condition(_PARTS[level], {tag: wanted}, values)
+    if tag == _PATIENT_NAME and query.fuzzy and not is_universal(wanted):
+        return words_condition("studies.patient_name_words", wanted, values)
+    return column_condition(tag, key, wanted, values)
+
+
+def _wanted(query: Query, keys: Tree) -> frozenset[str]:
+    seen = frozenset().union(*(ATTRIBUTES[at] for at in LEVELS if _sees(query.level, at)))
     if query.include == "all":
-        return frozenset().union(*ATTRIBUTES.values())
-    return ATTRIBUTES[query.level] | _IDENTIFYING | query.include | frozenset(query.matches)
+        return seen | _ALWAYS
+    asked = _UIDS[query.level] | query.include | keys.keys()
+    own = asked if query.answer == "keys" else asked | ATTRIBUTES[query.level]
+    return own & (seen | _COMPUTED.keys()) | _ALWAYS
+
+
+def _sees(asked: Level, of: Level) -> bool:
+    return LEVELS.index(of) <= LEVELS.index(asked)
+
+
+def _only(sequence: dict[str, Any], keys: Tree) -> dict[str, Any]:
+    """The sequence with nothing but the asked attributes in its items."""
+    items = [
+        {
+            tag: value if isinstance(inner, str) else _only(value, inner)
+            for tag, inner in sorted(keys.items())
+            if (value := item.get(tag)) is not None
+        }
+        for item in sequence.get("Value", [])
+    ]
+    return {"vr": "SQ", "Value": items}

@@ -1,0 +1,276 @@
+"""Attribute matching (PS3.4 C.2.2.2) as SQL: a key and its value become a condition.
+
+The text of a condition is made of names of this package alone; every value is bound.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pacs.dicom.header import is_uid
+from pacs.dicom.text import fold, fold_name, normal
+from pacs.index.attributes import (
+    JSON_NUMBERS,
+    JSON_TEXT,
+    KEYS,
+    Key,
+    Matching,
+    QueryError,
+    value_representation,
+)
+from pacs.index.ranges import date_range, time_range
+
+MAX_UIDS = 1000
+EMPTY = '""'
+
+Tree = Mapping[str, "str | Tree"]
+
+
+class Values(dict[str, object]):
+    """The values of a statement by the names they have in its text."""
+
+    def bind(self, value: object) -> str:
+        """The placeholder that stands for the value."""
+        name = f"v{len(self)}"
+        self[name] = value
+        return f"%({name})s"
+
+
+def is_universal(value: str) -> bool:
+    """Whether it selects nothing out (PS3.4 C.2.2.2.3): no value, or asterisks alone."""
+    parts = _parts(value)
+    return not parts or any(not part.strip("*") for part in parts)
+
+
+def column_condition(tag: str, key: Key, value: str, values: Values) -> str | None:
+    """The condition on the key's column; None when it selects nothing out. Raises QueryError."""
+    if is_universal(value):
+        return None
+    if value.strip() == EMPTY:
+        return _empty(key)
+    if key.matching in _BY_PART:
+        compiled = [_BY_PART[key.matching](tag, key.sql, part, values) for part in _parts(value)]
+        return _either(compiled)
+    if key.matching is Matching.UID:
+        return _one_of(key.sql, uids(tag, value), values)
+    if key.matching is Matching.MODALITIES:
+        return _any_modality(key.sql, _parts(value.replace(",", "\\")), values)
+    if key.matching is Matching.EXACT:
+        return _texts(key.sql, [normal(part) for part in _parts(value)], values)
+    folded = [fold_name(part) for part in _parts(value)]
+    # Nothing but separators and asterisks is a name of which no component is given.
+    if any(not part.strip("*= ") for part in folded):
+        return None
+    if key.matching is Matching.FOLDED:
+        return _texts(key.sql, folded, values)
+    return _either([_name(key.sql, part, values) for part in folded])
+
+
+def moment_condition(day: tuple[str, str], moment: tuple[str, str], values: Values) -> str:
+    """Ranges of the same form of a date and of its time, tags and values, as one range of moments.
+
+    What carries a date alone is taken for any time of that day. Raises QueryError.
+    """
+    (first, last), on = date_range(*day), KEYS[day[0]].sql
+    (start, end), at = time_range(*moment), KEYS[moment[0]].sql
+    conditions = [_between(on, first, last, values)]
+    for bound, limit, beyond in ((first, start, ">"), (last, end, "<")):
+        if bound is not None and limit is not None:
+            conditions.append(
+                f"({on} {beyond} {values.bind(bound)} OR {at} IS NULL"
+                f" OR {at} {beyond}= {values.bind(limit)})"
+            )
+    return " AND ".join(conditions)
+
+
+def words_condition(column: str, value: str, values: Values) -> str | None:
+    """Fuzzy matching of names: the beginnings of words in any order; None when there are none."""
+    words = ["".join(letter for letter in word if letter.isalnum()) for word in _words(value)]
+    query = " & ".join(f"{word}:*" for word in words if word)
+    return f"{column} @@ to_tsquery('simple', {values.bind(query)})" if query else None
+
+
+def json_condition(attributes: str, keys: Tree, values: Values, depth: int = 0) -> str | None:
+    """The condition that DICOM JSON fulfils all keys; None when they select nothing out.
+
+    `attributes`: SQL of type jsonb. The keys under a sequence must all be fulfilled by one of its
+    items (PS3.4 C.2.2.2.6). Raises QueryError.
+    """
+    conditions = []
+    for tag, wanted in keys.items():
+        item = f"item{depth}"
+        if not isinstance(wanted, str):
+            condition = json_condition(f"{item}.value", wanted, values, depth + 1)
+        elif wanted.strip() == EMPTY:
+            conditions.append(f"{attributes} #> '{{{tag},Value,0}}' IS NULL")
+            continue
+        else:
+            condition = _json_value(tag, wanted, f"{item}.value", values)
+        if condition is not None:
+            each = f"jsonb_array_elements({attributes} -> '{tag}' -> 'Value') AS {item}"
+            conditions.append(f"EXISTS (SELECT FROM {each} WHERE {condition})")
+    return " AND ".join(conditions) or None
+
+
+def uids(tag: str, value: str) -> list[str]:
+    """The UIDs of a list. Raises QueryError."""
+    found = _parts(value.replace(",", "\\"))
+    if not found:
+        raise QueryError(tag, "no UID")
+    if len(found) > MAX_UIDS:
+        raise QueryError(tag, f"more than {MAX_UIDS} UIDs")
+    for uid in found:
+        if not is_uid(uid):
+            raise QueryError(tag, f"{uid[:80]!r} is not a UID")
+    return found
+
+
+def _json_value(tag: str, value: str, element: str, values: Values) -> str | None:
+    vr = value_representation(tag)
+    if vr is None or is_universal(value):
+        return None
+    text = f"{element} #>> '{{}}'"
+    if vr == "UI":
+        return _one_of(f"({text})", uids(tag, value), values)
+    if vr == "DA":
+        ranges = (map(_da, date_range(tag, part)) for part in _parts(value))
+        return _either(
+            [_between(f'({text} COLLATE "C")', low, high, values) for low, high in ranges]
+        )
+    if vr in JSON_NUMBERS:
+        numbers = [str(_decimal(tag, part)) for part in _parts(value)]
+        return _either([f"{element} = {values.bind(number)}::jsonb" for number in numbers])
+    if vr == "PN":
+        groups = (f"{element} ->> '{group}'" for group in ("Alphabetic", "Ideographic", "Phonetic"))
+        patterns = [normal(part) for part in _parts(value)]
+        return _either([_texts(f"({group})", patterns, values) for group in groups])
+    if vr in JSON_TEXT:
+        return _texts(f"({text})", [normal(part) for part in _parts(value)], values)
+    return None
+
+
+def _da(day: date | None) -> str | None:
+    return None if day is None else f"{day:%Y%m%d}"
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split("\\") if part.strip()]
+
+
+def _words(value: str) -> list[str]:
+    return fold(value).replace("=", " ").split()
+
+
+def _empty(key: Key) -> str:
+    if key.matching is Matching.MODALITIES:
+        return f"{key.sql} = '{{}}'"
+    return f"{key.sql} IS NULL" if key.matching in _BY_PART else f"{key.sql} = ''"
+
+
+def _texts(column: str, patterns: list[str], values: Values) -> str:
+    plain = [pattern for pattern in patterns if not _is_wild(pattern)]
+    conditions = [_one_of(column, plain, values)] if plain else []
+    conditions += [_like(column, pattern, values) for pattern in patterns if _is_wild(pattern)]
+    return _either(conditions)
+
+
+def _is_wild(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern
+
+
+def _like(column: str, pattern: str, values: Values) -> str:
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return f"{column} LIKE {values.bind(escaped.replace('*', '%').replace('?', '_'))}"
+
+
+def _one_of(column: str, wanted: list[Any], values: Values) -> str:
+    if len(wanted) == 1:
+        return f"{column} = {values.bind(wanted[0])}"
+    return f"{column} = ANY({values.bind(wanted)})"
+
+
+def _either(conditions: list[str]) -> str:
+    return conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions) or 'false'})"
+
+
+def _between(column: str, low: object, high: object, values: Values) -> str:
+    bounds = []
+    if low is not None:
+        bounds.append(f"{column} >= {values.bind(low)}")
+    if high is not None:
+        bounds.append(f"{column} <= {values.bind(high)}")
+    return " AND ".join(bounds)
+
+
+def _name(column: str, name: str, values: Values) -> str:
+    """One folded name. A single component group matches any that is stored."""
+    groups = [_open_ended(group) for group in name.split("=")]
+    while not groups[-1][0].strip("*"):
+        groups.pop()
+    if len(groups) > 1:
+        pattern = "=".join(map(_group_pattern, groups))
+        return f"{column} ~ {values.bind(f'^{pattern}(=.*)?$')}"
+    group, open_ended = groups[0]
+    alone = _texts(column, [group, f"{group} *"] if open_ended else [group], values)
+    among = f"{column} ~ {values.bind(f'(^|=){_group_pattern(groups[0])}($|=)')}"
+    # Names of several groups are few: an index holds them alone.
+    several = f"{column} LIKE '%%=%%'"
+    return f"({alone} AND NOT {several} OR {several} AND {among})"
+
+
+def _open_ended(group: str) -> tuple[str, bool]:
+    """The group without components at its end that may be anything or missing; whether it had."""
+    bare = re.sub(r"( \*+)+$", "", group)
+    return bare, bare != group
+
+
+def _group_pattern(group: tuple[str, bool]) -> str:
+    """A regular expression that stays within a component group."""
+    text, open_ended = group
+    escaped = re.escape(text or "*").replace(r"\*", "[^=]*").replace(r"\?", "[^=]")
+    return f"{escaped}( [^=]*)?" if open_ended else escaped
+
+
+def _any_modality(column: str, modalities: list[str], values: Values) -> str:
+    plain = [normal(part) for part in modalities if not _is_wild(part)]
+    conditions = [f"{column} && {values.bind(plain)}"] if plain else []
+    conditions += [
+        f"EXISTS (SELECT FROM unnest({column}) AS modality WHERE {_like('modality', part, values)})"
+        for part in map(normal, modalities)
+        if _is_wild(part)
+    ]
+    return _either(conditions)
+
+
+def _number(tag: str, column: str, value: str, values: Values) -> str:
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise QueryError(tag, f"{value[:80]!r} is not a whole number") from error
+    if not -(2**31) <= number < 2**31:
+        raise QueryError(tag, f"{number} is out of range")
+    return f"{column} = {values.bind(number)}"
+
+
+def _days(tag: str, column: str, value: str, values: Values) -> str:
+    return _between(column, *date_range(tag, value), values)
+
+
+def _times(tag: str, column: str, value: str, values: Values) -> str:
+    return _between(column, *time_range(tag, value), values)
+
+
+def _decimal(tag: str, value: str) -> Decimal:
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise QueryError(tag, f"{value[:80]!r} is not a number") from error
+    if not number.is_finite() or abs(number.adjusted()) > 300:
+        raise QueryError(tag, f"{value[:80]!r} is out of range")
+    return number
+
+
+# Columns that are null where there is no value.
+_BY_PART = {Matching.NUMBER: _number, Matching.DATE: _days, Matching.TIME: _times}
