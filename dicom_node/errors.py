@@ -33,3 +33,32 @@ class ObjectRefused(DicomNodeError):
         self.file = file
         self.status = status
         self.comment = comment
+
+
+class ProtocolError(DicomNodeError):
+    """The peer does not keep to PS3.7 or PS3.8; the association cannot go on."""
+
+    def __init__(self, reason: str, provider_reason: int = 0x06) -> None:
+        super().__init__(reason)
+        self.provider_reason = provider_reason
+        """Reason/Diag. of the A-ABORT that this asks for (PS3.8 9.3.8)."""
+
+
+class AssociationAborted(PeerUnavailable):
+    """The association is over before it was released: the peer aborted, fell silent or went, or we
+    have aborted it."""
+
+
+class AssociationRejected(PeerUnavailable):
+    """The peer has answered by A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+    def __init__(self, message: str, result: int, source: int, reason: int) -> None:
+        super().__init__(message)
+        self.result = result
+        self.source = source
+        self.reason = reason
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether trying again later makes sense."""
+        return self.result == 2

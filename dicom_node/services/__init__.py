@@ -1,0 +1,58 @@
+"""The services of this node: which SOP classes each serves, on which terms, and by what.
+
+Negotiation and dispatch read the same table, so that a new service is one entry.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dicom_node.dimse import C_ECHO_RQ, C_STORE_RQ
+from dicom_node.services import storage, verification
+from dicom_node.services.session import Session
+from dicom_node.upper_layer.association import Message
+from pacs.devices import DeviceService
+
+Handler = Callable[[Session, Message], None]
+"""Serves one request, up to its last response. Raises AssociationAborted."""
+
+IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service class as this node provides it."""
+
+    name: DeviceService
+    """As devices are permitted it: `pacs.devices`."""
+    serves: Callable[[str], bool]
+    """Whether an abstract syntax is of this service."""
+    handlers: Mapping[int, Handler]
+    """What serves a request, by its command field."""
+    transfer_syntaxes: frozenset[str] = frozenset(
+        (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)
+    )
+    remote_may_be_scp: bool = False
+    """Whether role selection may turn its roles round (PS3.7 D.3.3.4)."""
+    extended: bytes = b""
+    """Service class application information: 1 for what is supported (PS3.7 D.3.3.5)."""
+
+
+SERVICES: tuple[Service, ...] = (
+    Service("echo", verification.serves, {C_ECHO_RQ: verification.echo}),
+    # Last, as it takes SOP classes that nobody knows.
+    Service(
+        "store",
+        storage.serves,
+        {C_STORE_RQ: storage.store},
+        transfer_syntaxes=storage.TRANSFER_SYNTAXES,
+        remote_may_be_scp=True,  # for C-GET
+    ),
+)
+
+
+@lru_cache(maxsize=1024)
+def service_of(abstract_syntax: str) -> Service | None:
+    """The service that an abstract syntax belongs to."""
+    return next((service for service in SERVICES if service.serves(abstract_syntax)), None)

@@ -1,0 +1,1 @@
+"""The DICOM upper layer (PS3.8), and DIMSE messages over it (PS3.7), of either side."""
