@@ -6,7 +6,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.common import PhotometricInterpretation
@@ -80,7 +80,8 @@ def decode(
     for element in header.group_dataset(0x0028):
         image.add(element)
     image.SOPClassUID = header.get("SOPClassUID", "")
-    image.NumberOfFrames = 1
+    # A new element: those of `header` are the caller's own.
+    image["NumberOfFrames"] = DataElement(0x00280008, "IS", 1)
     try:
         compressed = syntax.is_compressed and not syntax.is_deflated
         image.PixelData = encapsulate([frame]) if compressed else frame
