@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dicom_node.dimse import C_CANCEL_RQ, C_STORE_RQ, MAX_COMMAND_BYTES, Command, decode
 from dicom_node.errors import AssociationAborted, ProtocolError
 from dicom_node.upper_layer.connection import Buffer, TransportTrouble
-from dicom_node.upper_layer.fragments import message_pdus
+from dicom_node.upper_layer.fragments import message_pdus, repeated_message_pdus
 from dicom_node.upper_layer.machine import Machine
 from dicom_node.upper_layer.proposal import Window
 from dicom_node.upper_layer.states import TRANSITIONS, Event, State
@@ -179,6 +179,16 @@ class Association:
         """
         with self._machine.sending:
             for parts in message_pdus(context_id, command, data, self.terms.max_pdu_bytes):
+                self._machine.send_data(parts)
+
+    def send_each(self, context_id: int, command: Command, data_sets: Iterable[bytes]) -> None:
+        """Send the same command set with one data set after another, many messages in one write.
+
+        Of any thread. Raises AssociationAborted.
+        """
+        limit = self.terms.max_pdu_bytes
+        with self._machine.sending:
+            for parts in repeated_message_pdus(context_id, command, data_sets, limit):
                 self._machine.send_data(parts)
 
     def next_message_id(self) -> int:

@@ -12,6 +12,8 @@ LONGEST_PDU_BYTES = 512 << 10
 """What we send at most in one PDU, should the peer take more."""
 WRITE_BYTES = 1 << 20
 """A write is begun once so much is ready."""
+REPEATED_WRITE_BYTES = 64 << 10
+"""The same, of many small messages: the peer can begin with the first."""
 
 # Type, length; length of the only item in it, presentation context ID, message control header
 _HEADERS = struct.Struct(">BxIIBB")
@@ -44,6 +46,31 @@ def message_pdus(
             if size >= WRITE_BYTES or len(batch) >= MOST_PARTS_A_WRITE:
                 yield batch
                 batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def repeated_message_pdus(
+    context_id: int, command: Command, data_sets: Iterable[bytes], max_pdu_bytes: int
+) -> Iterator[list[Buffer]]:
+    """The parts of messages of the same command set, such as pending responses, one for each data
+    set, in lists for one write each."""
+    fragment_bytes = _fragment_bytes(max_pdu_bytes)
+    command.has_data_set = True
+    encoded = memoryview(command.encode())
+    head: list[Buffer] = []
+    for fragment, is_last in _cut((encoded,), fragment_bytes):
+        head += _pdu(context_id, _COMMAND, fragment, is_last)
+    batch: list[Buffer] = []
+    size = 0
+    for data in data_sets:
+        batch += head
+        for fragment, is_last in _cut((memoryview(data),), fragment_bytes):
+            batch += _pdu(context_id, _DATA_SET, fragment, is_last)
+        size += len(encoded) + len(data)
+        if size >= REPEATED_WRITE_BYTES or len(batch) >= MOST_PARTS_A_WRITE - 8:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 
