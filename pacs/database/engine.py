@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.engine import ExceptionContext, ExecutionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
@@ -25,6 +26,10 @@ _SILENCE = {
     "keepalives_count": "4",
     "tcp_user_timeout": "30000",
 }
+
+# Execution option of statements whose best plan hangs on their values: had psycopg prepared them,
+# PostgreSQL would in time run them by one plan for all values.
+PLANNED_ANEW = {"planned_anew": True}
 
 # PostgreSQL appendix A: what passes by itself or by making room, and is no fault of the statement.
 _TEMPORARY = re.compile(r"08...|53...|55P03|57...|58...|25006|40P01")
@@ -103,6 +108,7 @@ def connect(
         pool_timeout=30,
         pool_pre_ping=True,
         hide_parameters=True,
+        json_deserializer=orjson.loads,
         connect_args={
             "application_name": application,
             "connect_timeout": _CONNECT_SECONDS,
@@ -110,7 +116,18 @@ def connect(
         },
     )
     event.listen(engine, "handle_error", _translate, retval=True)
+    event.listen(engine, "do_execute", _execute)
     return engine
+
+
+def _execute(
+    cursor: psycopg.Cursor[Any], statement: str, parameters: Any, context: ExecutionContext | None
+) -> bool:
+    """Whether it was executed here: statements that must not be prepared."""
+    if context is None or not context.execution_options.get("planned_anew"):
+        return False
+    cursor.execute(statement.encode(), parameters, prepare=False)
+    return True
 
 
 def _translate(context: ExceptionContext) -> DatabaseError | None:

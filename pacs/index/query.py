@@ -14,10 +14,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, literal
 from sqlalchemy.sql.elements import ColumnElement
 
+from pacs.database.engine import PLANNED_ANEW
 from pacs.index.attributes import (
     ATTRIBUTES,
-    INSTANCES_OF_SERIES,
-    INSTANCES_OF_STUDY,
     KEYS,
     LEVELS,
     Level,
@@ -27,10 +26,11 @@ from pacs.index.attributes import (
     value_representation,
 )
 from pacs.index.matching import (
+    EMPTY,
     Tree,
     Values,
     column_condition,
-    is_universal,
+    is_open,
     json_condition,
     moment_condition,
     words_condition,
@@ -52,6 +52,8 @@ __all__ = [
 MAX_LIMIT = 5000
 _BATCH = 250
 _DEEPEST = 8
+_MODALITY = "00080060"
+_MODALITIES_IN_STUDY = "00080061"
 _PATIENT_NAME = "00100010"
 _MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
 
@@ -96,9 +98,10 @@ def search(
     if not 0 <= query.offset <= 10_000_000 or query.limit < 0:
         raise QueryError("limit/offset", "must not be negative, nor the offset over ten million")
     statement = _Statement(query, scope)
-    limit, offset = min(query.limit, MAX_LIMIT), query.offset
-    text = f"{statement.rows()} LIMIT {limit} OFFSET {offset}"
-    return list(map(statement.answer, connection.exec_driver_sql(text, statement.values)))
+    limit = statement.values.bind(min(query.limit, MAX_LIMIT))
+    text = f"{statement.rows()} LIMIT {limit} OFFSET {statement.values.bind(query.offset)}"
+    rows = connection.exec_driver_sql(text, statement.values, execution_options=PLANNED_ANEW)
+    return statement.answers(connection, rows.fetchall())
 
 
 def search_all(
@@ -115,7 +118,10 @@ def search_all(
         statement.rows(), statement.values, execution_options={"yield_per": _BATCH}
     )
     with closing(found):
-        yield from map(statement.answer, found)
+        rows = found.fetchmany()
+        while rows:
+            yield from statement.answers(connection, rows)
+            rows = found.fetchmany() if len(rows) == _BATCH else []
 
 
 def count(
@@ -176,11 +182,25 @@ _COMPUTED: Mapping[str, tuple[Level, str]] = {
         " WHERE t.patient_ref = studies.patient_ref AND i.current)",
     ),
     "00201206": ("STUDY", "studies.number_of_series"),
-    "00201208": ("STUDY", INSTANCES_OF_STUDY),
-    "00201209": ("SERIES", INSTANCES_OF_SERIES),
+    "00201208": ("STUDY", "studies.number_of_instances"),
+    "00201209": ("SERIES", "series.number_of_instances"),
     # Of the levels above the asked one mostly the UID alone is wanted, and not all the rest.
     "0020000D": ("STUDY", "studies.study_instance_uid"),
     "0020000E": ("SERIES", "series.series_instance_uid"),
+}
+# Counts that are kept once a study has settled; until then its instances are counted, of all rows
+# at once: a subquery in each row would take longer to plan than all the rest.
+_COUNTED: Mapping[str, tuple[str, str]] = {
+    "00201208": (
+        "CASE WHEN studies.unsettled THEN studies.id END",
+        "SELECT e.study_ref, count(*) FROM series e JOIN instances i ON i.series_ref = e.id"
+        " WHERE e.study_ref = ANY(%(of)s) AND i.current GROUP BY e.study_ref",
+    ),
+    "00201209": (
+        "CASE WHEN studies.unsettled THEN series.id END",
+        "SELECT i.series_ref, count(*) FROM instances i"
+        " WHERE i.series_ref = ANY(%(of)s) AND i.current GROUP BY i.series_ref",
+    ),
 }
 _UIDS: Mapping[Level, frozenset[str]] = {
     "PATIENT": frozenset(("00100020",)),
@@ -211,6 +231,7 @@ class _Statement:
             for tag, (level, sql) in _COMPUTED.items()
             if tag in wanted and _sees(query.level, level)
         ]
+        self._counted = [tag for tag, _, _ in self._computed if tag in _COUNTED]
         self._items = (
             {tag: inner for tag, inner in keys.items() if not isinstance(inner, str)}
             if query.answer == "keys"
@@ -220,6 +241,7 @@ class _Statement:
     def rows(self) -> str:
         """Selects the parts of the answers, in order."""
         columns = [*self._parts, *(sql for _, _, sql in self._computed)]
+        columns += [_COUNTED[tag][0] for tag in self._counted]
         source = self._source()
         if self._level == "PATIENT":
             # A patient looks as in the newest of the studies that match.
@@ -232,12 +254,28 @@ class _Statement:
         what = "count(DISTINCT studies.patient_ref)" if self._level == "PATIENT" else "count(*)"
         return f"SELECT {what} {self._source()}"
 
-    def answer(self, row: Sequence[Any]) -> dict[str, Any]:
-        """The data set of a row of `rows`, its tags in order."""
+    def answers(
+        self, connection: Connection, rows: Sequence[Sequence[Any]]
+    ) -> list[dict[str, Any]]:
+        """The data sets of rows of `rows`, their tags in order."""
+        answers = list(map(self._answer, rows))
+        for position, tag in enumerate(reversed(self._counted), 1):
+            unsettled = {row[-position] for row in rows if row[-position] is not None}
+            if unsettled:
+                counting = _COUNTED[tag][1]
+                found = connection.exec_driver_sql(counting, {"of": list(unsettled)})
+                counts = {row[0]: row[1] for row in found}
+                for row, answer in zip(rows, answers, strict=True):
+                    if row[-position] is not None:
+                        answer[tag] = answer[tag] | {"Value": [counts.get(row[-position], 0)]}
+        return answers
+
+    def _answer(self, row: Sequence[Any]) -> dict[str, Any]:
         held: dict[str, Any] = {"00080005": _UNICODE}
         for part in row[: len(self._parts)]:
             held |= part
-        for (tag, vr, _), value in zip(self._computed, row[len(self._parts) :], strict=True):
+        # Keys by which it is counted may follow.
+        for (tag, vr, _), value in zip(self._computed, row[len(self._parts) :], strict=False):
             held[tag] = {"vr": vr, "Value": value if isinstance(value, list) else [value]}
         for tag, inner in self._items.items():
             if tag in held:
@@ -302,10 +340,29 @@ def _conditions(query: Query, keys: Tree, values: Values) -> dict[Level, list[st
         level = level_of(tag)
         if level is None or tag in done:
             continue
+        if _is_modality_of_study(query, keys, tag):
+            level, tag = "STUDY", _MODALITIES_IN_STUDY  # noqa: PLW2901
         selects = _condition(query, level, tag, wanted, values)
         if selects is not None:
             conditions[level].append(selects)
     return conditions
+
+
+def _is_modality_of_study(query: Query, keys: Tree, tag: str) -> bool:
+    """Whether it is the modality, asked of studies, and nothing else is asked of their series.
+
+    Then the study's own row answers, and there is an index of it.
+    """
+    return (
+        tag == _MODALITY
+        and query.level in ("PATIENT", "STUDY")
+        and keys[tag] != EMPTY
+        and all(
+            level_of(other) not in ("SERIES", "IMAGE") or is_open(wanted)
+            for other, wanted in keys.items()
+            if other != tag
+        )
+    )
 
 
 def _condition(
@@ -314,7 +371,7 @@ def _condition(
     key = KEYS.get(tag)
     if key is None or not isinstance(wanted, str):
         return json_condition(_PARTS[level], {tag: wanted}, values)
-    if tag == _PATIENT_NAME and query.fuzzy and not is_universal(wanted):
+    if tag == _PATIENT_NAME and query.fuzzy and not is_open(wanted):
         return words_condition("studies.patient_name_words", wanted, values)
     return column_condition(tag, key, wanted, values)
 
