@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from pacs.dicom.header import Header
 from pacs.dicom.json import to_json, to_json_text
-from pacs.dicom.text import fold, normal
+from pacs.dicom.text import fold, fold_name, normal
 from pacs.index.attributes import (
     IMAGE_ATTRIBUTES,
     SERIES_ATTRIBUTES,
@@ -102,7 +102,7 @@ def record_of(header: Header, stored: Stored, default_issuer: str) -> Record:
         issuer=_text(ds, "IssuerOfPatientID") or default_issuer,
         patient_id=_text(ds, "PatientID"),
         patient_name=name,
-        patient_name_folded=fold(name),
+        patient_name_folded=fold_name(name),
         patient_name_key=" ".join(sorted(fold(name).split())),
         patient_birth_date=_date(ds, "PatientBirthDate"),
         patient_sex=_text(ds, "PatientSex"),
@@ -114,7 +114,7 @@ def record_of(header: Header, stored: Stored, default_issuer: str) -> Record:
         study_description=description,
         study_description_folded=fold(description),
         referring_physician=referring,
-        referring_physician_folded=fold(referring),
+        referring_physician_folded=fold_name(referring),
         study_attributes=_only(model, STUDY_ATTRIBUTES),
         series_instance_uid=_text(ds, "SeriesInstanceUID"),
         modality=_text(ds, "Modality"),
