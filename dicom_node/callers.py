@@ -2,61 +2,63 @@
 
 import threading
 import time
-from dataclasses import dataclass
 
 import sqlalchemy
 
+from dicom_node.upper_layer.proposal import (
+    BY_PRESENTATION,
+    BY_USER,
+    PERMANENT,
+    TRANSIENT,
+    Rejection,
+)
 from pacs import devices
 from pacs.database.errors import DatabaseError
+from pacs.devices import Device
 
 SECONDS_REMEMBERED = 5.0
 _MOST_REMEMBERED = 1000
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason, and what we say in the log."""
-
-    result: int
-    source: int
-    diagnostic: int
-    reason: str
-
-
-UNKNOWN_CALLER = Refusal(
-    0x01, 0x01, 0x03, "it is not a known device (pacs devices add), or calls from elsewhere"
+UNKNOWN_CALLER = Rejection(
+    PERMANENT, BY_USER, 3, "it is not a known device (pacs devices add), or calls from elsewhere"
 )
-DATABASE_DOWN = Refusal(0x02, 0x03, 0x01, "the database cannot say now whether it is known")
+PAUSED = Rejection(TRANSIENT, BY_PRESENTATION, 1, "the device is paused (pacs devices)")
+DATABASE_DOWN = Rejection(
+    TRANSIENT, BY_PRESENTATION, 1, "the database cannot say now whether it is known"
+)
 
 
 class Callers:
-    """Decides on callers by the devices table; decisions are remembered for seconds only, so that
-    a change of the table takes hold by itself."""
+    """Decides on callers by the devices table; what it says is remembered for seconds only, so
+    that a change of the table takes hold by itself."""
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._decisions: dict[tuple[str, str], tuple[bool, float]] = {}
+        self._remembered: dict[tuple[str, str], tuple[Device | None, float]] = {}
 
-    def refusal(self, aet: str, address: str) -> Refusal | None:
-        """Why this AE title calling from this IP address is refused; None: it may associate."""
-        if devices.is_this_machine(address):
-            return None
+    def admit(self, aet: str, address: str) -> Device | Rejection | None:
+        """The device that calls by this AE title from this IP address; None: a program of this
+        machine that is no known device."""
+        is_ours = devices.is_this_machine(address)
         try:
-            return None if self._is_known(aet, address) else UNKNOWN_CALLER
+            device = self._find(aet, address)
         except (DatabaseError, sqlalchemy.exc.DBAPIError):
-            return DATABASE_DOWN
+            return None if is_ours else DATABASE_DOWN
+        if device is None:
+            return None if is_ours else UNKNOWN_CALLER
+        return PAUSED if device.paused else device
 
-    def _is_known(self, aet: str, address: str) -> bool:
+    def _find(self, aet: str, address: str) -> Device | None:
         now = time.monotonic()
         with self._lock:
-            known, until = self._decisions.get((aet, address), (False, 0.0))
+            device, until = self._remembered.get((aet, address), (None, 0.0))
         if now < until:
-            return known
+            return device
         with self._engine.connect() as connection:
-            known = devices.is_known(connection, aet, address)
+            device = devices.find(connection, aet, address)
         with self._lock:
-            if len(self._decisions) >= _MOST_REMEMBERED:
-                self._decisions.clear()
-            self._decisions[aet, address] = (known, now + SECONDS_REMEMBERED)
-        return known
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[aet, address] = (device, now + SECONDS_REMEMBERED)
+        return device

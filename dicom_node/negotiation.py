@@ -1,59 +1,105 @@
-"""Which presentation contexts we accept (PS3.8 7.1.1.13, PS3.4 B.1).
+"""Which presentation contexts and other terms we accept (PS3.8 7.1.1.13, PS3.7 D.3).
 
-Storage of anything that can be stored: every storage SOP class of the standard, those that are
-newer than our tables, and private ones; each in any transfer syntax whose data sets we can read.
-Nothing is transcoded on the way in, so of the transfer syntaxes of a context we take the one that
-the peer named first: it knows best what its files are in.
+Of the transfer syntaxes of a context we take the one that the peer named first, among those that
+the service can read: a sender knows best what its files are in, and nothing is transcoded on the
+way in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
-from pydicom.uid import UID, AllTransferSyntaxes
-from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import StorageServiceClass, VerificationServiceClass
-from pynetdicom.sop_class import uid_to_service_class
+from dicom_node.identity import NOBODY, Identified
+from dicom_node.services import STORAGE, Service, service_of
+from dicom_node.upper_layer.proposal import (
+    ABSTRACT_SYNTAX_NOT_SUPPORTED,
+    ACCEPTED,
+    TRANSFER_SYNTAXES_NOT_SUPPORTED,
+    USER_REJECTION,
+    Acceptance,
+    AnsweredContext,
+    Proposal,
+    ProposedContext,
+    Role,
+    Window,
+)
+from pacs.devices import Device
 
-TRANSFER_SYNTAXES = frozenset(AllTransferSyntaxes)
+MOST_OPERATIONS = 16
+"""Operations under way at once on one association, at most."""
 
-_STANDARD = "1.2.840.10008."
-_STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_STORAGE_SERVICE_CLASS = "1.2.840.10008.4.2"
 
 
-def is_accepted(abstract_syntax: str) -> bool:
-    """Whether objects of this SOP class can be stored here, or it is Verification."""
-    service = uid_to_service_class(abstract_syntax)
-    if service in (StorageServiceClass, VerificationServiceClass):
-        return True
-    known_otherwise = service.__name__ != "ServiceClass"
-    return not known_otherwise and (
-        abstract_syntax.startswith(_STANDARD_STORAGE) or not abstract_syntax.startswith(_STANDARD)
+def negotiate(
+    proposal: Proposal,
+    device: Device | None = None,
+    identified: Identified = NOBODY,
+    *,
+    most_operations: int = MOST_OPERATIONS,
+) -> Acceptance:
+    """Our answer to what an admitted peer proposes."""
+    answers = tuple(_answer(context, proposal, device) for context in proposal.contexts)
+    accepted = {
+        context.abstract_syntax
+        for context, answer in zip(proposal.contexts, answers, strict=True)
+        if answer.result == ACCEPTED
+    }
+    return Acceptance(
+        contexts=answers,
+        roles=_roles(proposal, accepted),
+        extended=_extended(proposal, accepted),
+        window=_window(proposal.window, most_operations),
+        identity_response=identified.response,
+        user=identified.user,
     )
 
 
-def narrow(proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
-    """What we support of the proposed contexts.
-
-    Each proposed context keeps only the first transfer syntax that we can read, where there is
-    one; those without are left as they are, and are refused with reason 4 by the negotiation.
-    """
-    supported: dict[str, list[UID]] = {}
-    for context in proposed:
-        syntaxes = supported.setdefault(str(context.abstract_syntax), [])
-        readable = next((uid for uid in context.transfer_syntax if uid in TRANSFER_SYNTAXES), None)
-        if readable is not None:
-            context.transfer_syntax = [readable]
-            if readable not in syntaxes:
-                syntaxes.append(readable)
-    return [
-        _context(abstract_syntax, syntaxes)
-        for abstract_syntax, syntaxes in supported.items()
-        if is_accepted(abstract_syntax)
-    ]
+def _answer(context: ProposedContext, proposal: Proposal, device: Device | None) -> AnsweredContext:
+    service = _service(context.abstract_syntax, proposal)
+    if service is None:
+        return AnsweredContext(context.id, ABSTRACT_SYNTAX_NOT_SUPPORTED)
+    if device is not None and not device.allows(service.name):
+        return AnsweredContext(context.id, USER_REJECTION)
+    readable: Collection[str] = service.transfer_syntaxes
+    if service is STORAGE and device is not None and device.sends is not None:
+        readable = service.transfer_syntaxes.intersection(device.sends)
+    first = next((uid for uid in context.transfer_syntaxes if uid in readable), None)
+    if first is None:
+        return AnsweredContext(context.id, TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    return AnsweredContext(context.id, ACCEPTED, first)
 
 
-def _context(abstract_syntax: str, transfer_syntaxes: list[UID]) -> PresentationContext:
-    context = PresentationContext()
-    context.abstract_syntax = UID(abstract_syntax)
-    # Without any, the peer would hear "abstract syntax not supported", which is not the reason.
-    context.transfer_syntax = transfer_syntaxes or sorted(TRANSFER_SYNTAXES)
-    return context
+def _service(abstract_syntax: str, proposal: Proposal) -> Service | None:
+    """The service of an abstract syntax; of one that nobody knows, as the peer says (SOP class
+    common extended negotiation, PS3.7 D.3.3.6)."""
+    service = service_of(abstract_syntax)
+    if service is None and proposal.service_classes.get(abstract_syntax) == _STORAGE_SERVICE_CLASS:
+        return STORAGE
+    return service
+
+
+def _roles(proposal: Proposal, accepted: Collection[str]) -> dict[str, Role]:
+    """PS3.7 D.3.3.4: of the roles that the requestor asks for, those that it may take."""
+    roles = {}
+    for abstract_syntax, role in proposal.roles.items():
+        service = _service(abstract_syntax, proposal)
+        if service is not None and abstract_syntax in accepted:
+            roles[abstract_syntax] = Role(role.scu, role.scp and service.remote_may_be_scp)
+    return roles
+
+
+def _extended(proposal: Proposal, accepted: Collection[str]) -> dict[str, bytes]:
+    """PS3.7 D.3.3.5: byte by byte, what is both asked for and supported."""
+    answers = {}
+    for abstract_syntax, asked in proposal.extended.items():
+        service = _service(abstract_syntax, proposal)
+        if service is not None and service.extended and abstract_syntax in accepted:
+            both = zip(asked, service.extended, strict=False)
+            answers[abstract_syntax] = bytes(int(a == 1 and b == 1) for a, b in both)
+    return answers
+
+
+def _window(proposed: Window | None, most: int) -> Window | None:
+    """PS3.7 D.3.3.3: no more than was proposed, where 0 is any number."""
+    if proposed is None:
+        return None
+    return Window(min(proposed.invoked or most, most), min(proposed.performed or most, most))

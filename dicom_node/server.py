@@ -1,131 +1,128 @@
-"""The DICOM listener: one AE title, one port."""
+"""The DICOM listener: one AE title, one port, and one more for TLS where there is a certificate."""
 
 import logging
+import select
 import signal
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from pynetdicom import _config, evt
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.transport import AssociationServer, RequestHandler
-
-from dicom_node.association import MAX_PDU_BYTES, ArchiveAssociation, BoundedSocket, Service
 from dicom_node.callers import Callers
+from dicom_node.conversation import Conversation
 from dicom_node.errors import AddressUnavailable
-from dicom_node.incoming import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_node.slots import Slots, new_slots_file
+from dicom_node.tls import listening_context
+from dicom_node.upper_layer.timeouts import Timeouts
 from pacs.archive import Archive
+from pacs.settings import Settings
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 128
-ACSE_SECONDS = 30.0
-NETWORK_SECONDS = 60.0
 GRACE_SECONDS = 10.0
-ABORT_SECONDS = 2.0
+ABORT_SECONDS = 4.0
 # Connections beyond the limit of associations, so that these hear why they are refused.
 CONNECTIONS_TO_REFUSE = 32
+COMMITTERS = 8
+
+_STANDS_BACK_SECONDS = 0.002
+_BREATH_SECONDS = 0.1
+_REMINDER_SECONDS = 10.0
 
 
-class _Handler(RequestHandler):  # type: ignore[misc]
-    """Makes an association of a connection."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A socket that listens, and what encrypts there."""
 
-    def _create_association(self) -> ArchiveAssociation:
-        association = ArchiveAssociation(self.ae, MODE_ACCEPTOR, self.server.service)
-        association._server = self.server
-        association.name = f"AcceptorThread@{self.client_address[0]}:{self.client_address[1]}"
-        association.set_socket(BoundedSocket(association, self.request, NETWORK_SECONDS))
-        association.acceptor.maximum_length = self.ae.maximum_pdu_size
-        association.acceptor.ae_title = self.server.ae_title
-        association.acceptor.address_info = self.local
-        association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
-        association.acceptor.implementation_version_name = self.ae.implementation_version_name
-        association.requestor.address_info = self.remote
-        association.bind(evt.EVT_C_ECHO, _echo)
-        return association
+    listening: socket.socket
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, port = self.listening.getsockname()[:2]
+        return str(host), int(port)
 
 
-class _Listener(AssociationServer):  # type: ignore[misc]
-    """The listening socket."""
-
-    request_queue_size = BACKLOG
-
-    def __init__(self, ae: ApplicationEntity, address: tuple[str, int], service: Service) -> None:
-        self.service = service
-        super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; without Nagle's algorithm, or each answer waits for 40 ms."""
-        client, address = super().get_request()
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return client, address
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is room for this connection's threads, be it only to refuse it."""
-        room = self.ae.maximum_associations + CONNECTIONS_TO_REFUSE
-        if len(self.active_associations) < room:
-            return True
-        log.warning("connection from %s closed: there are %d already", client_address[0], room)
-        return False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what came of a connection that could not be taken."""
-        log.exception("connection from %s failed", client_address[0])
+def open_doors(settings: Settings, host: str, port: int) -> list[Door]:
+    """The doors of a node by itself. Raises AddressUnavailable and TlsUnusable."""
+    doors = [Door(_listen(host, port, "dicom-port"))]
+    try:
+        if settings.dicom_tls_port is not None:
+            tls = listening_context(settings)
+            doors.append(Door(_listen(host, settings.dicom_tls_port, "dicom-tls-port"), tls))
+    except Exception:
+        doors[0].listening.close()
+        raise
+    return doors
 
 
 class Node:
     """A running DICOM listener on an archive; a context manager.
 
-    Called by any AE title but the archive's it refuses (PS3.8 9.3.4: called AE title not
-    recognised). `port` 0 means a free one; `address` says which.
+    By itself it listens on `host` and `port` (0: a free one; `address` says which), and for TLS as
+    the settings say. As one of several receivers it is given the doors that they share, and their
+    slots for associations.
     """
 
-    def __init__(self, archive: Archive, host: str, port: int) -> None:
-        settings = archive.settings
-        self.aet = settings.aet
+    def __init__(
+        self,
+        archive: Archive,
+        host: str = "",
+        port: int = 0,
+        *,
+        doors: Sequence[Door] = (),
+        slots: Slots | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self.aet = archive.settings.aet
+        self._archive = archive
         self._host, self._port = host, port
-        self._service = Service(archive.ingest, Callers(archive.engine).refusal)
-        self._ae = ApplicationEntity(ae_title=settings.aet)
-        self._ae.require_called_aet = True
-        self._ae.maximum_associations = settings.max_associations
-        self._ae.maximum_pdu_size = MAX_PDU_BYTES
-        self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self._ae.acse_timeout = ACSE_SECONDS
-        self._ae.dimse_timeout = NETWORK_SECONDS
-        self._ae.network_timeout = NETWORK_SECONDS
-        self._listener: _Listener | None = None
-        self._thread: threading.Thread | None = None
+        self._doors = list(doors)
+        self._slots = slots
+        self._timeouts = timeouts or Timeouts()
+        self._callers = Callers(archive.engine)
+        self._most = archive.settings.max_associations + CONNECTIONS_TO_REFUSE
+        self._conversations: dict[Conversation, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._listener: threading.Thread | None = None
+        self._reminder = 0.0
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port that the node listens on."""
-        if self._listener is None:
-            return self._host, self._port
-        host, port = self._listener.server_address[:2]
-        return str(host), int(port)
+        """Host and port of the node's door without TLS."""
+        return self._doors[0].address if self._doors else (self._host, self._port)
+
+    @property
+    def tls_address(self) -> tuple[str, int] | None:
+        """Host and port of the node's door with TLS, where it has one."""
+        return next((door.address for door in self._doors if door.tls is not None), None)
 
     def start(self) -> None:
-        """Begin to listen. Raises AddressUnavailable."""
-        # We log what matters ourselves; its own lines would name SOP instances by the thousand.
-        _config.LOG_HANDLER_LEVEL = "none"
-        try:
-            self._listener = _Listener(self._ae, (self._host, self._port), self._service)
-        except OSError as error:
-            raise AddressUnavailable(
-                f"DICOM cannot listen on {self._host}:{self._port}: {error.strerror or error}. "
-                "Choose another with --dicom-port, or end the program that has it"
-            ) from error
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(0.2,), name="dicom-listener", daemon=True
+        """Begin to listen. Raises AddressUnavailable and TlsUnusable."""
+        if not self._doors:
+            self._doors = open_doors(self._archive.settings, self._host, self._port)
+        self._host, self._port = self.address
+        if self._slots is None:
+            self._slots = Slots(new_slots_file(self._archive.settings.max_associations))
+        self._committers = ThreadPoolExecutor(COMMITTERS, "dicom-commit")
+        self._wake, self._woken = socket.socketpair()
+        for door in self._doors:
+            door.listening.listen(BACKLOG)
+            door.listening.setblocking(False)
+        self._listener = threading.Thread(
+            target=self._listen, args=(self._slots,), name="dicom-listener", daemon=True
         )
-        self._thread.start()
-        log.info("DICOM: %s listens on %s:%d", self.aet, *self.address)
+        self._listener.start()
+        for door in self._doors:
+            how = " over TLS" if door.tls is not None else ""
+            log.info("DICOM%s: %s listens on %s:%d", how, self.aet, *door.address)
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Accept no more; let associations come to their end for `grace` seconds, then abort them.
@@ -133,28 +130,28 @@ class Node:
         Associations that nothing has been asked on are not waited for. An object that is being
         made durable is, and its sender hears of it.
         """
-        if self._listener is None or self._thread is None:
+        if self._listener is None:
             return
-        listener, self._listener = self._listener, None
-        _stop_accepting(listener)
-        self._thread.join()
+        self._wake.close()
+        self._listener.join()
+        self._listener = None
         deadline = time.monotonic() + grace
-        while (running := listener.active_associations) and time.monotonic() < deadline:
-            for association in running:
-                if not association.has_begun:
-                    association.disconnect()
-                elif association.is_established and association.has_rested():
-                    _abort(association)
+        while (running := self._running()) and time.monotonic() < deadline:
+            for conversation in running:
+                if not conversation.has_begun or conversation.is_resting:
+                    conversation.interrupt()
             time.sleep(0.05)
-        for association in listener.active_associations:
-            log.warning(
-                "association with %s aborted: shutting down", association.requestor.ae_title
-            )
-            _abort(association)
-        _wait_for_end(listener, ABORT_SECONDS)
-        for association in listener.active_associations:
-            association.disconnect()
-        _wait_for_end(listener, ABORT_SECONDS)
+        for conversation in running:
+            log.warning("association from %s aborted: shutting down", conversation.address)
+            conversation.interrupt()
+        self._wait_for_end(ABORT_SECONDS)
+        for conversation in self._running():
+            conversation.disconnect()
+        self._wait_for_end(ABORT_SECONDS)
+        self._committers.shutdown()
+        if self._slots is not None:
+            self._slots.close()
+            self._slots = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -168,36 +165,118 @@ class Node:
     ) -> None:
         self.stop()
 
+    def _listen(self, slots: Slots) -> None:
+        doors = {door.listening.fileno(): door for door in self._doors}
+        poll = select.poll()
+        for descriptor in (*doors, self._woken.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = [descriptor for descriptor, _ in poll.poll()]
+            if self._woken.fileno() in ready:
+                break
+            if slots.is_busier_than_another():
+                time.sleep(_STANDS_BACK_SECONDS)  # let another receiver have it
+            for descriptor in ready:
+                self._accept(doors[descriptor], slots)
+        self._woken.close()
+        for door in self._doors:
+            door.listening.close()
+        self._doors = []
 
-def run(archive: Archive, host: str, port: int, ready: Callable[[str], None]) -> None:
+    def _accept(self, door: Door, slots: Slots) -> None:
+        try:
+            accepted, address = door.listening.accept()
+        except BlockingIOError:
+            return  # another receiver was faster
+        except OSError as error:
+            log.warning("DICOM cannot take a connection: %s", error.strerror)
+            time.sleep(_BREATH_SECONDS)
+            return
+        if not self._make_room(str(address[0])):
+            accepted.close()
+            return
+        conversation = Conversation(accepted, str(address[0]), door.tls, self._timeouts)
+        thread = threading.Thread(
+            target=self._run, args=(conversation, slots), name="dicom-association", daemon=True
+        )
+        with self._lock:
+            self._conversations[conversation] = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            log.warning("connection from %s closed: no more threads can be had", address[0])
+            self._forget(conversation)
+            accepted.close()
+
+    def _make_room(self, address: str) -> bool:
+        """Whether one more connection may be, be it only to be refused.
+
+        Those that have said nothing yet give way, the oldest first: a flood of connections must
+        not keep a modality out.
+        """
+        with self._lock:
+            if len(self._conversations) < self._most:
+                return True
+            silent = (c for c in self._conversations if not c.has_begun and not c.is_dismissed)
+            oldest = next(silent, None)
+        now = time.monotonic()
+        if now >= self._reminder:
+            self._reminder = now + _REMINDER_SECONDS
+            log.warning(
+                "connection from %s: there are %d already; those that say nothing are closed",
+                address,
+                self._most,
+            )
+        if oldest is None:
+            return False
+        oldest.dismiss()
+        return True
+
+    def _run(self, conversation: Conversation, slots: Slots) -> None:
+        try:
+            conversation.run(self._archive, self._callers, slots, self._committers)
+        finally:
+            self._forget(conversation)
+
+    def _forget(self, conversation: Conversation) -> None:
+        with self._lock:
+            del self._conversations[conversation]
+
+    def _running(self) -> list[Conversation]:
+        with self._lock:
+            return list(self._conversations)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            threads = list(self._conversations.values())
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def run(
+    archive: Archive, doors: Sequence[Door], slots: Slots, ready: Callable[[str], None]
+) -> None:
     """Listen until SIGTERM or SIGINT, calling `ready` with AE title, host and port once it does.
 
-    Must be called on the main thread of its process. Raises AddressUnavailable.
+    Must be called on the main thread of its process.
     """
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    with Node(archive, host, port) as node:
+    with Node(archive, doors=doors, slots=slots) as node:
         ready(f"{node.aet} on {node.address[0]}:{node.address[1]}")
         stop.wait()
 
 
-def _stop_accepting(listener: _Listener) -> None:
-    super(AssociationServer, listener).shutdown()
-    listener.server_close()
-
-
-def _abort(association: ArchiveAssociation) -> None:
-    """Abort without waiting for it: a peer silent in the middle of a PDU delays it."""
-    threading.Thread(target=association.abort, name="dicom-abort", daemon=True).start()
-
-
-def _wait_for_end(listener: _Listener, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for association in listener.active_associations:
-        association.join(max(0.0, deadline - time.monotonic()))
-
-
-def _echo(_event: Any) -> int:
-    return 0x0000
+def _listen(host: str, port: int, name: str) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise AddressUnavailable(
+            f"DICOM cannot listen on {host}:{port}: {error.strerror or error}. "
+            f"Choose another with --{name}, or end the program that has it"
+        ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65535)
     dicom_port: int = Field(11112, ge=0, le=65535)
+    dicom_receivers: int | None = Field(None, ge=1, le=16)
+    dicom_tls_port: int | None = Field(None, ge=0, le=65535)
+    dicom_tls_certificate: Path | None = None
+    dicom_tls_key: Path | None = None
+    dicom_tls_ca: Path | None = None
     aet: str = Field("FILMLESS", min_length=1, max_length=16)
     public_url: str | None = None
 
@@ -62,6 +67,22 @@ class Settings(BaseSettings):
         if not value.isascii() or not value.isprintable() or "\\" in value or not value.strip():
             raise ValueError("an AE title is ASCII letters, digits and signs without backslash")
         return value.strip()
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Self:
+        """A TLS port needs a certificate, its key, and the authority that signs the peers'."""
+        if self.dicom_tls_port is not None:
+            names = ("dicom_tls_certificate", "dicom_tls_key", "dicom_tls_ca")
+            missing = [name for name in names if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"dicom_tls_port needs {', '.join(missing)} as well")
+        return self
+
+    @property
+    def receivers(self) -> int:
+        """How many processes receive DICOM: as set, or by the processors that we may use."""
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        return self.dicom_receivers or max(1, min(4, usable // 2))
 
     @property
     def object_store_url(self) -> str:

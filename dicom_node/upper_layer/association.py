@@ -96,6 +96,11 @@ class Association:
         self._cancelled: deque[int] = deque(maxlen=MOST_REMEMBERED_CANCELS)
         self._message_id = 0
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it runs over TLS."""
+        return self._connection.is_tls
+
     # -- receiving
 
     def receive(self) -> Message | None:

@@ -110,9 +110,7 @@ class Rejection:
 # PS3.8 table 9-21
 PERMANENT, TRANSIENT = 1, 2
 BY_USER, BY_ACSE, BY_PRESENTATION = 1, 2, 3
-NO_APPLICATION_CONTEXT = Rejection(PERMANENT, BY_USER, 2, "its application context is unknown")
-CALLING_AET_UNKNOWN = Rejection(PERMANENT, BY_USER, 3)
-CALLED_AET_UNKNOWN = Rejection(PERMANENT, BY_USER, 7)
+NO_APPLICATION_CONTEXT = Rejection(PERMANENT, BY_USER, 2, "it speaks no DICOM that we know")
+CALLED_AET_UNKNOWN = Rejection(PERMANENT, BY_USER, 7, "it calls somebody else")
 PROTOCOL_VERSION = Rejection(PERMANENT, BY_ACSE, 2, "its protocol version is not ours")
-TEMPORARY_CONGESTION = Rejection(TRANSIENT, BY_PRESENTATION, 1)
 LOCAL_LIMIT = Rejection(TRANSIENT, BY_PRESENTATION, 2, "there are as many associations as may be")

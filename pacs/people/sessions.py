@@ -54,6 +54,16 @@ def sign_in(
     Refusals are answers, not exceptions, so that the caller's transaction commits the count of
     failures. A name that nobody has is counted, locked and timed like any other.
     """
+    checked = check_credentials(connection, username, password)
+    if not isinstance(checked, User):
+        return checked
+    return _open_session(connection, checked, lifetime, address)
+
+
+def check_credentials(
+    connection: Connection, username: str, password: str
+) -> User | BadCredentials | Locked:
+    """Try a name and a password, as `sign_in` does, without opening a session."""
     name = canonical_username(username)[:256].replace("\0", "")
     locked = _locked_seconds(connection, name)
     if locked:
@@ -72,7 +82,7 @@ def sign_in(
             .where(users.c.username == name)
             .values(password_hash=hash_password(password, username=name))
         )
-    return _open_session(connection, user_of_row(row), lifetime, address)
+    return user_of_row(row)
 
 
 def find_session(connection: Connection, secret: str) -> Session | None:

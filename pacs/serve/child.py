@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -23,12 +25,27 @@ _STEADY_SECONDS = 60.0
 class Child:
     """One part: started, watched, started again after growing pauses when it dies."""
 
-    def __init__(self, name: PartName, settings: Settings, database_url: str) -> None:
+    def __init__(
+        self,
+        name: PartName,
+        settings: Settings,
+        database_url: str,
+        *,
+        receiver: Mapping[str, Any] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        """`receiver`: what one of several receivers of DICOM is told; `descriptors`: what its
+        process inherits."""
         self.name = name
         self.deaths_in_a_row = 0
         self._order = orjson.dumps(
-            {"settings": settings.model_dump(mode="json"), "database_url": database_url}
+            {
+                "settings": settings.model_dump(mode="json"),
+                "database_url": database_url,
+                "receiver": receiver,
+            }
         )
+        self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = threading.Event()
         self._started = 0.0
@@ -54,7 +71,7 @@ class Child:
                 [sys.executable, "-m", "pacs.serve.part", self.name, str(write_end)],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,  # our own standard output carries the line `ready` only
-                pass_fds=[write_end],
+                pass_fds=[write_end, *self._descriptors],
                 start_new_session=True,  # Ctrl-C is for the supervisor
             )
         finally:

@@ -15,8 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import orjson
 
@@ -58,19 +58,23 @@ def main(name: str, ready_descriptor: int) -> int:
         running = FolderLock(settings.data_dir, PARTS_LOCK)
         running.acquire(log.info, shared=True)
         with open_archive(settings, order["database_url"]) as archive:
-            _run(name, archive, ready)
+            _run(name, archive, order["receiver"], ready)
     except (PacsError, StoreError) as error:
         log.error("%s", error)
         return 1
     return 0
 
 
-def _run(name: str, archive: Archive, ready: Callable[[str], None]) -> None:
+def _run(
+    name: str, archive: Archive, receiver: Mapping[str, Any], ready: Callable[[str], None]
+) -> None:
     settings = archive.settings
     if name == "dicom":
         from dicom_node.server import run as run_dicom
+        from pacs.serve.receivers import doors_and_slots
 
-        run_dicom(archive, settings.host, settings.dicom_port, ready)
+        doors, slots = doors_and_slots(settings, receiver)
+        run_dicom(archive, doors, slots, ready)
     elif name == "api":
         from viewer_api.server import run as run_api
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pacs.errors import PacsError
 
@@ -14,18 +16,35 @@ class PortUnavailable(PacsError):
 
 def claim(host: str, port: int, flag: str) -> int:
     """The port to listen on: `port`, or a free one when it is 0. Raises PortUnavailable."""
-    setting = f"PACS_{flag.removeprefix('--').upper().replace('-', '_')}"
-    try:
+    with hold(host, port, flag) as probe, _in_words(host, port, flag):
+        # Another program's listener shows only now on some systems.
+        probe.listen()
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def hold(host: str, port: int, flag: str) -> socket.socket:
+    """A socket bound to the port, which does not listen yet. Raises PortUnavailable."""
+    with _in_words(host, port, flag):
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            # Another program's listener shows only now on some systems.
-            probe.listen()
-            chosen: int = probe.getsockname()[1]
-            return chosen
+        held = socket.socket(family, kind, protocol)
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(address)
+        except BaseException:
+            held.close()
+            raise
+        return held
+
+
+@contextmanager
+def _in_words(host: str, port: int, flag: str) -> Iterator[None]:
+    """Say what a failure means, and which flag or setting changes it."""
+    setting = f"PACS_{flag.removeprefix('--').upper().replace('-', '_')}"
+    try:
+        yield
     except socket.gaierror as error:
         raise PortUnavailable(f"no address of this machine is named {host!r} (--host)") from error
     except OSError as error:

@@ -21,6 +21,7 @@ from pacs.errors import PacsError
 from pacs.serve.child import Child
 from pacs.serve.part import PARTS_LOCK, PartName
 from pacs.serve.ports import PortUnavailable, claim
+from pacs.serve.receivers import Receivers
 from pacs.settings import Settings
 from storage.errors import StoreFull, StoreUnavailable
 from storage.spool import SpooledStore
@@ -32,6 +33,12 @@ _STOP_SECONDS = 40.0
 # A part that cannot start is told to the administrator by giving up, once it is no coincidence.
 _HOPELESS_DEATHS = 4
 _OTHER_COMMANDS_SECONDS = 600.0
+
+_PORTS = {
+    "http_port": ("the web", "--http-port"),
+    "dicom_port": ("DICOM", "--dicom-port"),
+    "dicom_tls_port": ("DICOM over TLS", "PACS_DICOM_TLS_PORT"),
+}
 
 _T = TypeVar("_T")
 
@@ -67,9 +74,11 @@ def serve(settings: Settings, parts: Sequence[PartName]) -> None:
         _wait_for_orphans(settings)
         settings = _with_ports(settings, parts)
         _check_store(settings, stop)
-        with _database(settings, stop) as server_and_url:
-            server, url = server_and_url
-            _Supervisor(settings, parts, url, server, stop).run()
+        with (
+            _receivers(settings, parts) as receivers,
+            _database(settings, stop) as (server, url),
+        ):
+            _Supervisor(settings, parts, url, server=server, receivers=receivers, stop=stop).run()
     except _Stopped:
         return
     finally:
@@ -90,12 +99,32 @@ def _with_ports(settings: Settings, parts: Sequence[PartName]) -> Settings:
         ports["http_port"] = claim(settings.host, settings.http_port, "--http-port")
     if "dicom" in parts:
         ports["dicom_port"] = claim(settings.host, settings.dicom_port, "--dicom-port")
-    if len(ports) == 2 and ports["http_port"] == ports["dicom_port"]:
-        raise PortUnavailable(
-            f"port {settings.dicom_port} cannot serve both the web and DICOM:"
-            " choose another with --http-port or --dicom-port"
-        )
+        if settings.dicom_tls_port is not None:
+            ports["dicom_tls_port"] = claim(
+                settings.host, settings.dicom_tls_port, "dicom_tls_port"
+            )
+    for port in ports.values():
+        several = [name for name, other in ports.items() if other == port]
+        if len(several) > 1:
+            first, second = (_PORTS[name] for name in several[:2])
+            raise PortUnavailable(
+                f"port {port} cannot serve both {first[0]} and {second[0]}:"
+                f" choose another with {first[1]} or {second[1]}"
+            )
     return settings.model_copy(update=ports)
+
+
+@contextmanager
+def _receivers(settings: Settings, parts: Sequence[PartName]) -> Iterator[Receivers | None]:
+    """What the receivers of DICOM share, where there are to be any."""
+    if "dicom" not in parts:
+        yield None
+        return
+    receivers = Receivers(settings)
+    try:
+        yield receivers
+    finally:
+        receivers.close()
 
 
 @contextmanager
@@ -157,7 +186,9 @@ class _Supervisor:
         settings: Settings,
         parts: Sequence[PartName],
         url: str,
+        *,
         server: EmbeddedPostgres | None,
+        receivers: Receivers | None,
         stop: threading.Event,
     ) -> None:
         self._settings = settings
@@ -165,7 +196,8 @@ class _Supervisor:
         self._url = url
         self._server = server
         self._stop = stop
-        self._children = [Child(name, settings, url) for name in parts]
+        self._receivers = receivers
+        self._children = [child for name in parts for child in self._children_of(name)]
         self._announced = False
         self._next_database_start = 0.0
 
@@ -184,12 +216,29 @@ class _Supervisor:
                     self._announce()
             say("stopping")
         finally:
+            if self._receivers is not None:
+                self._receivers.close()
             for child in self._children:
                 child.ask_to_stop()
             deadline = time.monotonic() + _STOP_SECONDS
             for child in self._children:
                 if not child.wait(max(0.1, deadline - time.monotonic())):
                     say(f"pacs: {child.name} did not end in time and was killed")
+
+    def _children_of(self, name: PartName) -> list[Child]:
+        receivers = self._receivers
+        if name != "dicom" or receivers is None:
+            return [Child(name, self._settings, self._url)]
+        return [
+            Child(
+                name,
+                self._settings,
+                self._url,
+                receiver=receivers.order(number),
+                descriptors=receivers.descriptors,
+            )
+            for number in range(1, receivers.count + 1)
+        ]
 
     def _tend_database(self) -> None:
         server = self._server

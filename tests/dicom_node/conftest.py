@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -18,7 +19,10 @@ from pynetdicom.dsutils import split_dataset
 from pynetdicom.pdu_primitives import P_DATA
 from sqlalchemy import text
 
+from dicom_node import dimse
 from dicom_node.server import Node
+from dicom_node.upper_layer.proposal import ProposedContext
+from dicom_node.upper_layer.requestor import associate
 from pacs.archive import Archive
 from pacs.settings import Settings, load_settings
 from tests.plugins.dcmtk import program
@@ -195,6 +199,59 @@ def sending() -> Callable[..., Sending]:
         )
 
     return begin
+
+
+class Requestor:
+    """An association of our own, on which a file is sent as often as a test likes."""
+
+    def __init__(self, node: Node, file: Path, **terms: Any) -> None:
+        meta, start = split_dataset(file)
+        self._meta, self._data = meta, file.read_bytes()[start:]
+        context = ProposedContext(
+            str(meta.MediaStorageSOPClassUID), (str(meta.TransferSyntaxUID),), 1
+        )
+        self.association = associate(
+            *(terms.pop("address", None) or node.address),
+            calling_aet="TESTMOD",
+            called_aet="FILMLESS",
+            contexts=[context],
+            **terms,
+        )
+
+    def request(self) -> None:
+        """Send the file by C-STORE; do not wait for the answer."""
+        command = dimse.Command(
+            command_field=dimse.C_STORE_RQ,
+            message_id=self.association.next_message_id(),
+            affected_sop_class_uid=str(self._meta.MediaStorageSOPClassUID),
+            affected_sop_instance_uid=str(self._meta.MediaStorageSOPInstanceUID),
+            priority=dimse.MEDIUM,
+        )
+        self.association.send(1, command, [self._data])
+
+    def answer(self) -> tuple[int | None, int | None]:
+        """Message ID and status of the next answer."""
+        message = self.association.receive()
+        assert message is not None
+        return message.command.message_id_being_responded_to, message.command.status
+
+    def release(self) -> None:
+        """Release the association."""
+        self.association.release()
+
+
+@pytest.fixture
+def requestor() -> Iterator[Callable[..., Requestor]]:
+    """Makes associations of our own with a node, to send a file on."""
+    made: list[Requestor] = []
+
+    def make(node: Node, file: Path, **terms: Any) -> Requestor:
+        made.append(Requestor(node, file, **terms))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.association.abort()
 
 
 @pytest.fixture

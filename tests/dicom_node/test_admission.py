@@ -11,7 +11,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
-from dicom_node.callers import DATABASE_DOWN, UNKNOWN_CALLER, Callers
+from dicom_node.callers import DATABASE_DOWN, PAUSED, UNKNOWN_CALLER, Callers
 from dicom_node.errors import AddressUnavailable
 from dicom_node.server import Node
 from pacs import devices
@@ -100,22 +100,31 @@ def test_known_device(
 
 def test_decision_on_callers(archive: Archive) -> None:
     callers = Callers(archive.engine)
-    assert callers.refusal("ANY", "127.0.0.1") is None
-    assert callers.refusal("ANY", "::1") is None
-    assert callers.refusal("ANY", "::ffff:127.0.0.1") is None
-    assert callers.refusal("ANY", "10.1.2.3") is UNKNOWN_CALLER
+    assert callers.admit("ANY", "127.0.0.1") is None
+    assert callers.admit("ANY", "::1") is None
+    assert callers.admit("ANY", "::ffff:127.0.0.1") is None
+    assert callers.admit("ANY", "10.1.2.3") is UNKNOWN_CALLER
     with archive.engine.begin() as connection:
         devices.add(connection, "SIX", network="fd00::/8")
         devices.add(connection, "FOUR", network="10.0.0.0/8")
-    assert callers.refusal("SIX", "fd00::7%eth0") is None
-    assert callers.refusal("SIX", "10.1.2.3") is UNKNOWN_CALLER
-    assert callers.refusal("FOUR", "::ffff:10.1.2.3") is None
+        devices.add(connection, "REPAIRED", paused=True)
+    assert admitted(callers, "SIX", "fd00::7%eth0") == "SIX"
+    assert callers.admit("SIX", "10.1.2.3") is UNKNOWN_CALLER
+    assert admitted(callers, "FOUR", "::ffff:10.1.2.3") == "FOUR"
+    assert callers.admit("REPAIRED", "127.0.0.1") is PAUSED
+
+
+def admitted(callers: Callers, aet: str, address: str) -> str:
+    """The AE title of the device that may associate."""
+    device = callers.admit(aet, address)
+    assert isinstance(device, devices.Device)
+    return device.aet
 
 
 def test_strangers_wait_while_the_database_is_away(tmp_path: Path) -> None:
     nowhere = connect("postgresql://nobody@127.0.0.1:9/none")
-    assert Callers(nowhere).refusal("ANY", "10.1.2.3") is DATABASE_DOWN
-    assert Callers(nowhere).refusal("ANY", "127.0.0.1") is None
+    assert Callers(nowhere).admit("ANY", "10.1.2.3") is DATABASE_DOWN
+    assert Callers(nowhere).admit("ANY", "127.0.0.1") is None
     nowhere.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Which contexts are accepted, and the file meta information of what comes in them."""
+"""Which contexts, roles and other terms are accepted, and by what user."""
 
 import pytest
 from hypothesis import given
@@ -10,58 +10,114 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
-from pynetdicom import build_context
 from pynetdicom.sop_class import _STORAGE_CLASSES, CTImageStorage
 
-from dicom_node.incoming import Announcement, file_meta
-from dicom_node.negotiation import is_accepted, narrow
+from dicom_node.negotiation import negotiate
+from dicom_node.services import service_of
+from dicom_node.services.incoming import Announcement, file_meta
+from dicom_node.upper_layer.proposal import (
+    Proposal,
+    ProposedContext,
+    Role,
+    Window,
+)
 from pacs.dicom.part10 import read_file_meta
+
+CT = str(CTImageStorage)
+PRIVATE = "1.2.840.113619.5.2"
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+def propose(*contexts: ProposedContext, **terms: object) -> Proposal:
+    """A proposal of a modality."""
+    return Proposal("MODALITY", "FILMLESS", contexts, **terms)  # type: ignore[arg-type]
+
+
+def answers(*contexts: tuple[str, list[str]]) -> list[tuple[int, str]]:
+    """Result and transfer syntax of each context."""
+    proposed = [
+        ProposedContext(abstract, tuple(syntaxes), 2 * number + 1)
+        for number, (abstract, syntaxes) in enumerate(contexts)
+    ]
+    accepted = negotiate(propose(*proposed)).contexts
+    assert [context.id for context in accepted] == [context.id for context in proposed]
+    return [(context.result, context.transfer_syntax) for context in accepted]
 
 
 @pytest.mark.parametrize(
-    ("uid", "accepted"),
+    ("uid", "service"),
     [
-        ("1.2.840.10008.1.1", True),
-        ("1.2.840.10008.5.1.4.1.1.2", True),
-        ("1.2.840.10008.5.1.4.1.1.99999", True),  # storage that is newer than our tables
-        ("1.2.840.113619.4.30", True),  # private
-        ("1.2.840.10008.5.1.4.1.2.2.1", False),  # C-FIND
-        ("1.2.840.10008.5.1.4.31", False),  # modality worklist
-        ("1.2.840.10008.1.20.1", False),  # storage commitment
-        ("1.2.840.10008.3.1.2.3.3", False),  # MPPS
-        ("1.2.840.10008.5.1.1.9", False),  # print
+        ("1.2.840.10008.1.1", "echo"),
+        ("1.2.840.10008.5.1.4.1.1.2", "store"),
+        ("1.2.840.10008.5.1.4.1.1.99999", "store"),  # storage that is newer than our tables
+        ("1.2.840.113619.4.30", "store"),  # private
+        ("1.2.840.10008.5.1.4.31", None),  # modality worklist
+        ("1.2.840.10008.3.1.2.3.3", None),  # MPPS
+        ("1.2.840.10008.5.1.1.9", None),  # print
     ],
 )
-def test_services(uid: str, accepted: bool) -> None:
-    assert is_accepted(uid) == accepted
+def test_services(uid: str, service: str | None) -> None:
+    found = service_of(uid)
+    assert (found and found.name) == service
 
 
 def test_every_storage_class_in_every_transfer_syntax() -> None:
     for uid in _STORAGE_CLASSES.values():
-        assert is_accepted(uid)
-    proposed = [build_context(CTImageStorage, uid) for uid in AllTransferSyntaxes]
-    (supported,) = narrow(proposed)
-    assert set(supported.transfer_syntax) == set(AllTransferSyntaxes)
+        found = service_of(uid)
+        assert found is not None
+        assert found.name == "store"
+    every = [str(uid) for uid in AllTransferSyntaxes]
+    assert answers(*((CT, [uid]) for uid in every)) == [(0, uid) for uid in every]
 
 
 def test_first_readable_transfer_syntax_of_each_context() -> None:
-    private = "1.2.840.113619.5.2"
-    proposed = [
-        build_context(CTImageStorage, [private, JPEG2000Lossless, ExplicitVRLittleEndian]),
-        build_context(CTImageStorage, [ImplicitVRLittleEndian, ExplicitVRLittleEndian]),
-        build_context(CTImageStorage, [private]),
-        build_context("1.2.3.4", HTJ2KLossless),
-    ]
-    supported = {str(c.abstract_syntax): set(c.transfer_syntax) for c in narrow(proposed)}
-    assert supported == {
-        CTImageStorage: {JPEG2000Lossless, ImplicitVRLittleEndian},
-        "1.2.3.4": {HTJ2KLossless},
+    assert answers(
+        (CT, [PRIVATE, JPEG2000Lossless, ExplicitVRLittleEndian]),
+        (CT, [ImplicitVRLittleEndian, ExplicitVRLittleEndian]),
+        (CT, [PRIVATE]),
+        ("1.2.3.4", [HTJ2KLossless]),
+        ("1.2.840.10008.5.1.4.31", [ImplicitVRLittleEndian]),
+    ) == [(0, JPEG2000Lossless), (0, ImplicitVRLittleEndian), (4, ""), (0, HTJ2KLossless), (3, "")]
+
+
+def test_roles() -> None:
+    """PS3.7 D.3.3.4: a peer that gets objects is their SCP; nobody is asked for C-ECHO."""
+    contexts = (
+        ProposedContext(CT, (ImplicitVRLittleEndian,), 1),
+        ProposedContext(VERIFICATION, (ImplicitVRLittleEndian,), 3),
+    )
+    roles = {
+        CT: Role(scu=False, scp=True),
+        VERIFICATION: Role(scu=True, scp=True),
+        "1.2.840.10008.5.1.4.31": Role(scu=True, scp=True),
     }
-    assert [context.transfer_syntax[0] for context in proposed[:3]] == [
-        JPEG2000Lossless,
-        ImplicitVRLittleEndian,
-        private,
-    ]
+    assert negotiate(propose(*contexts, roles=roles)).roles == {
+        CT: Role(scu=False, scp=True),
+        VERIFICATION: Role(scu=True, scp=False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("proposed", "answered"),
+    [
+        (None, None),
+        (Window(1, 1), Window(1, 1)),
+        (Window(4, 2), Window(4, 2)),
+        (Window(0, 0), Window(16, 16)),
+        (Window(1000, 1), Window(16, 1)),
+    ],
+)
+def test_window(proposed: Window | None, answered: Window | None) -> None:
+    assert negotiate(propose(window=proposed)).window == answered
+
+
+def test_sop_class_that_only_the_peer_knows() -> None:
+    """SOP class common extended negotiation (PS3.7 D.3.3.6) says that it is storage."""
+    unknown = "1.2.840.10008.5.1.4.999"
+    context = ProposedContext(unknown, (ImplicitVRLittleEndian,), 1)
+    assert negotiate(propose(context)).contexts[0].result == 3
+    proposal = propose(context, service_classes={unknown: "1.2.840.10008.4.2"})
+    assert negotiate(proposal).contexts[0].result == 0
 
 
 uids = st.text("0123456789.", min_size=1, max_size=64)
