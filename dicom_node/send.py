@@ -1,25 +1,41 @@
-"""Sending files to another application entity: Verification and Storage as SCU (PS3.4 A, B)."""
+"""Calling other application entities: Verification, Storage and Storage Commitment as SCU (PS3.4 A,
+B, J)."""
 
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pynetdicom import _config
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
-from pynetdicom.dsutils import split_dataset
-from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import Verification
+from pydicom.filereader import read_file_meta_info
 
-from dicom_node.errors import NotSendable, ObjectRefused, PeerUnavailable
+from dicom_node.dimse import C_ECHO_RQ, C_ECHO_RSP, SUCCESS, Command, is_warning
+from dicom_node.errors import (
+    AssociationAborted,
+    DicomNodeError,
+    NotSendable,
+    ObjectRefused,
+    PeerUnavailable,
+)
+from dicom_node.storage_user import StorageUser
+from dicom_node.tls import calling_context
+from dicom_node.upper_layer.association import Association
+from dicom_node.upper_layer.proposal import ProposedContext, Role
+from dicom_node.upper_layer.requestor import MAX_CONTEXTS, associate
+from pacs.devices import Device
+from pacs.dicom.errors import NotDicom
+from pacs.dicom.part10 import MAX_FILE_META_BYTES, read_file_meta
+from pacs.outgoing import StoredObject
+from pacs.settings import Settings
 
-CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 120.0
-MAX_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers of one byte
+VERIFICATION = "1.2.840.10008.1.1"
+UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+"""Explicit and Implicit VR Little Endian, for whatever is no stored object."""
 
-_WARNINGS = range(0xB000, 0xC000)
+
+class NotReachable(DicomNodeError):
+    """A device whose host and port are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,88 +46,136 @@ class Peer:
     port: int
     aet: str
     calling_aet: str = "FILMLESS_SCU"
+    tls: ssl.SSLContext | None = None
+
+    def associate(
+        self, contexts: Sequence[ProposedContext], roles: Mapping[str, Role] | None = None
+    ) -> Association:
+        """An association with it. Raises PeerUnavailable."""
+        return associate(
+            self.host,
+            self.port,
+            calling_aet=self.calling_aet,
+            called_aet=self.aet,
+            contexts=contexts,
+            roles=roles,
+            tls=self.tls,
+        )
 
     def echo(self) -> None:
         """C-ECHO. Raises PeerUnavailable."""
-        association = self._associate([build_context(Verification)])
+        association = self.associate([ProposedContext(VERIFICATION, UNCOMPRESSED[::-1])])
         try:
-            if not association.send_c_echo():
-                raise PeerUnavailable(f"{self} does not answer C-ECHO")
+            if not association.contexts:
+                raise PeerUnavailable(f"{self} does not take C-ECHO")
+            command = Command(
+                command_field=C_ECHO_RQ,
+                message_id=association.next_message_id(),
+                affected_sop_class_uid=VERIFICATION,
+            )
+            association.send(next(iter(association.contexts)), command)
+            answer = association.receive()
+            if (
+                answer is None
+                or answer.command.command_field != C_ECHO_RSP
+                or answer.command.status != SUCCESS
+            ):
+                raise PeerUnavailable(f"{self} does not answer C-ECHO by success")
+        except AssociationAborted as aborted:
+            raise PeerUnavailable(f"{self} broke off: {aborted}") from aborted
         finally:
-            _end(association)
+            association.release()
 
     def send(self, files: Sequence[Path]) -> Iterator[Path]:
         """C-STORE files as they are, on one association; each is yielded once the peer has it.
 
         Raises NotSendable, PeerUnavailable and ObjectRefused.
         """
-        contexts = _contexts_for(files)
-        association = self._associate(contexts)
+        sendable = [_Sendable.of(file) for file in files]
+        contexts = [
+            ProposedContext(sop_class, (syntax,))
+            for sop_class, syntax in dict.fromkeys(
+                (one.sop_class_uid, one.transfer_syntax_uid) for one in sendable
+            )
+        ]
+        if len(contexts) > MAX_CONTEXTS:
+            raise NotSendable(files[0], f"over {MAX_CONTEXTS} kinds of objects on one association")
+        if not contexts:
+            return
+        association = self.associate(contexts)
         try:
-            for number, file in enumerate(files):
-                yield self._store(association, file, number % 0xFFFF + 1)
+            user = StorageUser(association)
+            for one in sendable:
+                self._store(user, one)
+                yield one.file
+        except AssociationAborted as aborted:
+            raise PeerUnavailable(f"{self} broke off: {aborted}") from aborted
         finally:
-            _end(association)
+            association.release()
 
     def __str__(self) -> str:
         return f"{self.aet} at {self.host}:{self.port}"
 
-    def _associate(self, contexts: list[PresentationContext]) -> Association:
-        ae = ApplicationEntity(ae_title=self.calling_aet)
-        ae.connection_timeout = CONNECT_SECONDS
-        ae.acse_timeout = CONNECT_SECONDS
-        ae.dimse_timeout = ANSWER_SECONDS
-        association = ae.associate(self.host, self.port, contexts=contexts, ae_title=self.aet)
-        if association.is_established:
-            return association
-        if association.is_rejected:
-            answer = association.acceptor.primitive
-            why = f"refuses the association: {answer.reason_str}" if answer else "refuses us"
-        else:
-            why = "cannot be reached, or broke off"
-        raise PeerUnavailable(f"{self} {why}")
+    def _store(self, user: StorageUser, one: "_Sendable") -> None:
+        kind = (one.sop_class_uid, one.transfer_syntax_uid)
+        context = user.contexts.get(kind)
+        if context is None:
+            raise NotSendable(one.file, "the peer takes no such SOP class and transfer syntax")
+        with one.file.open("rb") as opened:
+            stored = StoredObject(opened, one.file.stat().st_size, one.dataset_start)
+            mapped = not user.association.is_encrypted
+            user.send(context, one.sop_instance_uid, stored.dataset(mapped=mapped))
+        answer = user.answer()
+        status = answer.status or SUCCESS
+        if status != SUCCESS and not is_warning(status):
+            raise ObjectRefused(one.file, status, answer.error_comment or "")
 
-    def _store(self, association: Association, file: Path, message_id: int) -> Path:
-        # Or the data set would be decoded and encoded anew, and not be the same bytes.
-        _config.STORE_SEND_CHUNKED_DATASET = True
+
+def peer_of(device: Device, settings: Settings) -> Peer:
+    """A known device as a peer that we call under our own name.
+
+    Raises NotReachable, and TlsUnusable where it listens by TLS and we have no certificate.
+    """
+    if device.host is None or device.port is None:
+        raise NotReachable(
+            f"where {device.aet} listens is not known: pacs devices set {device.aet} --host --port"
+        )
+    tls = calling_context(settings) if device.tls else None
+    return Peer(device.host, device.port, device.aet, settings.aet, tls)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sendable:
+    """A DICOM file and what its file meta information says."""
+
+    file: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    dataset_start: int
+
+    @classmethod
+    def of(cls, file: Path) -> "_Sendable":
+        """Raises NotSendable."""
         try:
-            response = association.send_c_store(file, msg_id=message_id)
-        except ValueError as error:
-            raise NotSendable(
-                file, "the peer takes no such SOP class and transfer syntax"
-            ) from error
-        except RuntimeError as error:
-            raise PeerUnavailable(f"{self} broke off") from error
-        if "Status" not in response:
-            raise PeerUnavailable(f"{self} broke off, or did not answer for {ANSWER_SECONDS:.0f} s")
-        if response.Status != 0 and response.Status not in _WARNINGS:
-            raise ObjectRefused(file, response.Status, str(response.get("ErrorComment", "")))
-        return file
+            meta = read_file_meta_info(file)
+            with file.open("rb") as opened:
+                start = read_file_meta(opened.read(MAX_FILE_META_BYTES))
+        except (InvalidDicomError, NotDicom, OSError) as error:
+            raise NotSendable(file, f"is no DICOM file: {error}") from error
+        if start is None:
+            raise NotSendable(file, "ends within its file meta information")
+        return cls(
+            file,
+            _value(file, meta, "MediaStorageSOPClassUID"),
+            _value(file, meta, "MediaStorageSOPInstanceUID"),
+            start.transfer_syntax_uid,
+            start.dataset_start,
+        )
 
 
-def _contexts_for(files: Sequence[Path]) -> list[PresentationContext]:
-    wanted: dict[tuple[str, str], PresentationContext] = {}
-    for file in files:
-        meta = _file_meta(file)
-        kind = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-        if kind not in wanted:
-            wanted[kind] = build_context(*kind)
-    if len(wanted) > MAX_CONTEXTS:
-        raise NotSendable(files[0], f"over {MAX_CONTEXTS} kinds of objects on one association")
-    return list(wanted.values())
-
-
-def _file_meta(file: Path) -> Any:
-    try:
-        meta, _ = split_dataset(file)
-    except (InvalidDicomError, OSError) as error:
-        raise NotSendable(file, f"is no DICOM file: {error}") from error
-    for name in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
-        if not meta.get(name):
-            raise NotSendable(file, f"its file meta information has no {name}")
-    return meta
-
-
-def _end(association: Association) -> None:
-    if association.is_established:
-        association.release()
+def _value(file: Path, meta: FileMetaDataset, name: str) -> str:
+    value = str(meta.get(name) or "")
+    if not value:
+        raise NotSendable(file, f"its file meta information has no {name}")
+    return value

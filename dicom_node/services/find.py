@@ -64,7 +64,13 @@ def find(session: Session, message: Message) -> None:
     try:
         status = _answer(session, message)
     except Refused as refused:
-        log.info("%s: a query is refused: %s", association.remote, refused)
+        # Its words may quote a value, which is the patient's: to the peer, not to the log.
+        log.info(
+            "%s: a query is refused with status 0x%04X because of element %08X",
+            association.remote,
+            refused.status,
+            refused.element or 0,
+        )
         association.send(message.context.id, refused.response(request))
         return
     association.send(message.context.id, response_to(request, status))
@@ -88,7 +94,6 @@ def _answer(session: Session, message: Message) -> int:
                     return CANCELLED
                 association.send_each(message.context.id, pending, batch)
     except QueryError as error:
-        # Its words quote the value, which is the patient's: to the peer, not to the log.
         raise Refused(CANNOT_UNDERSTAND, str(error), _tag(error.tag)) from error
     except DatabaseError as error:
         log.warning("%s: a query cannot be answered: %s", association.remote, error)
