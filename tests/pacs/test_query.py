@@ -1,18 +1,33 @@
 """Attribute matching (PS3.4 C.2.2.2): what each kind of key selects."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 from pacs.archive import Archive
 from pacs.index.attributes import KEYS
-from pacs.index.query import Query, QueryError, Scope, count, keyword_to_tag, search
+from pacs.index.query import (
+    Query,
+    QueryError,
+    Scope,
+    count,
+    keyword_to_tag,
+    search,
+    search_all,
+)
 from pacs.ingest import Source
+from pacs.workflow import settle_quiet_studies
 
 MODALITY = Source("dimse", "CR1")
 MakeFile = Callable[..., bytes]
+
+STEP = Dataset()
+STEP.ScheduledProcedureStepDescription = "CT sọ não"
+STEP.ScheduledProcedureStepID = "S1"
 
 STUDIES: list[dict[str, object]] = [
     {
@@ -37,6 +52,7 @@ STUDIES: list[dict[str, object]] = [
         "PatientBirthDate": "19851231",
         "Modality": "CT",
         "StudyDescription": "CT sọ não",
+        "RequestAttributesSequence": [STEP],
         "BodyPartExamined": "HEAD",
     },
     {
@@ -105,6 +121,10 @@ def found(archive: Archive, matches: Mapping[str, str], **options: object) -> li
         ({"NumberOfStudyRelatedInstances": "1"}, ["1.1", "1.2", "1.3"]),
         ({"PatientBirthDate": "19851231", "ModalitiesInStudy": "DX"}, ["1.3"]),
         ({"PatientAddress": "not a key of the index"}, ["1.1", "1.2", "1.3"]),
+        ({"PatientComments": "none has any"}, []),
+        ({"StudyDate": "20260105\\20260110"}, ["1.1", "1.2"]),
+        ({"AccessionNumber": '""'}, ["1.3"]),
+        ({"StudyDate": '""'}, ["1.3"]),
     ],
 )
 def test_keys_select(filled: Archive, matches: dict[str, str], expected: list[str]) -> None:
@@ -143,6 +163,62 @@ def test_levels(filled: Archive) -> None:
     assert images[0]["00280010"]["Value"] == [8]
     assert none == []
     assert len(chest) == 2
+
+
+def test_what_is_answered(filled: Archive) -> None:
+    step, series = "00400275.00400009", Query("SERIES", {"00080060": "CT"}, answer="keys")
+    with filled.engine.connect() as connection:
+        (all_of_level,) = search(connection, Query("SERIES", {"00080060": "CT"}))
+        (keys,) = search(connection, series)
+        (more,) = search(connection, replace(series, include=frozenset(["00100010", "00201208"])))
+        (patient,) = search(connection, Query("PATIENT", {"00100020": "079001", "00201200": ""}))
+        (item,) = search(connection, replace(series, matches={"0020000D": "1.2", step: ""}))
+    assert list(keys) == ["00080005", "00080060", "0020000D", "0020000E"]
+    assert set(keys) < set(all_of_level) > {"00201209", "00180015"}
+    assert more["00100010"]["Value"] == [{"Alphabetic": "TRẦN^THỊ^HOA"}]
+    assert more["00201208"]["Value"] == [1]
+    assert patient["00201200"]["Value"] == [1]
+    assert "0020000D" not in patient
+    assert item["00400275"]["Value"] == [{"00400009": {"vr": "SH", "Value": ["S1"]}}]
+
+
+def test_all_are_answered_whatever_their_number(archive: Archive, make_file: MakeFile) -> None:
+    for number in range(1, 303):
+        file = make_file(StudyInstanceUID="1", SeriesInstanceUID="1.1", InstanceNumber=number)
+        archive.ingest.receive([file], MODALITY)
+    query = Query("IMAGE", {"0020000D": "1"}, limit=10)
+    with archive.engine.connect() as connection:
+        numbers = [answer["00200013"]["Value"][0] for answer in search_all(connection, query)]
+        few = [answer for answer, _ in zip(search_all(connection, query), range(3), strict=False)]
+        (study,) = search(connection, Query("STUDY", {"0020000D": "1"}))
+    assert numbers == list(range(1, 303))
+    assert len(few) == 3
+    assert study["00201208"]["Value"] == [302]
+
+
+def test_instances_are_counted_before_and_after_a_study_settles(
+    filled: Archive, make_file: MakeFile
+) -> None:
+    def counted() -> tuple[list[int], list[int], int]:
+        with filled.engine.connect() as connection:
+            studies = search(connection, Query("STUDY", {"00100020": "079001"}))
+            series = search(connection, Query("SERIES", {"0020000D": "1.1"}))
+            two = count(connection, Query("STUDY", {"00201208": "2"}))
+            return studies[0]["00201208"]["Value"], series[0]["00201209"]["Value"], two
+
+    one_more = STUDIES[0] | {"SeriesInstanceUID": uid_of_series(filled)}
+    filled.ingest.receive([make_file(**one_more)], MODALITY)
+    assert counted() == ([2], [2], 1)
+    with filled.engine.begin() as connection:
+        settle_quiet_studies(connection, 0)
+    assert counted() == ([2], [2], 1)
+
+
+def uid_of_series(archive: Archive) -> str:
+    with archive.engine.connect() as connection:
+        (series,) = search(connection, Query("SERIES", {"0020000D": "1.1"}))
+    uid: str = series["0020000E"]["Value"][0]
+    return uid
 
 
 @pytest.mark.parametrize(
