@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dicom_node.dimse import C_ECHO_RQ, C_STORE_RQ
-from dicom_node.services import storage, verification
+from dicom_node.dimse import C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ
+from dicom_node.services import find, get, move, storage, verification
 from dicom_node.services.session import Session
 from dicom_node.upper_layer.association import Message
 from pacs.devices import DeviceService
@@ -39,16 +39,20 @@ class Service:
     """Service class application information: 1 for what is supported (PS3.7 D.3.3.5)."""
 
 
+STORAGE = Service(
+    "store",
+    storage.serves,
+    {C_STORE_RQ: storage.store},
+    transfer_syntaxes=storage.TRANSFER_SYNTAXES,
+    remote_may_be_scp=True,  # for C-GET
+)
+
 SERVICES: tuple[Service, ...] = (
     Service("echo", verification.serves, {C_ECHO_RQ: verification.echo}),
-    # Last, as it takes SOP classes that nobody knows.
-    Service(
-        "store",
-        storage.serves,
-        {C_STORE_RQ: storage.store},
-        transfer_syntaxes=storage.TRANSFER_SYNTAXES,
-        remote_may_be_scp=True,  # for C-GET
-    ),
+    Service("find", find.serves, {C_FIND_RQ: find.find}, extended=find.EXTENDED),
+    Service("move", move.serves, {C_MOVE_RQ: move.move}, extended=move.EXTENDED),
+    Service("get", get.serves, {C_GET_RQ: get.get}, extended=get.EXTENDED),
+    STORAGE,  # last: it takes SOP classes that nobody knows
 )
 
 
@@ -56,3 +60,10 @@ SERVICES: tuple[Service, ...] = (
 def service_of(abstract_syntax: str) -> Service | None:
     """The service that an abstract syntax belongs to."""
     return next((service for service in SERVICES if service.serves(abstract_syntax)), None)
+
+
+def handler_of(message: Message) -> Handler | None:
+    """What serves a request; None: nothing does in its presentation context."""
+    service = service_of(message.context.abstract_syntax)
+    # A SOP class that only the peer knows has been accepted as one of storage.
+    return (service or STORAGE).handlers.get(message.command.command_field)
