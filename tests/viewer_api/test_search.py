@@ -64,6 +64,7 @@ def test_dicomweb_client_finds_studies_series_and_instances(
         "StudyInstanceUID=1.2.3,1.3.6.1.4.1.5962.1.2.1.20040119072730.12322",
         "StudyInstanceUID=1.2.3&StudyInstanceUID=1.3.6.1.4.1.5962.1.2.1.20040119072730.12322",
         "PatientID=1CT1&_=1700000000",
+        "PatientID=1CT1&Modality=CT&Manufacturer=GE*",
     ],
 )
 def test_each_kind_of_matching_finds_the_ct(
@@ -110,10 +111,15 @@ def test_pages_follow_one_another_and_say_that_there_are_more(machine: httpx2.Cl
     assert set(pages) == everything
 
 
+def test_attributes_of_sequence_items_select(machine: httpx2.Client) -> None:
+    answer = machine.get("/dicomweb/studies?00400275.ScheduledProcedureStepID=none")
+    assert (answer.json(), answer.headers.get("warning")) == ([], None)
+
+
 def test_an_attribute_that_selects_nothing_out_is_named(machine: httpx2.Client) -> None:
-    answer = machine.get("/dicomweb/studies?PatientID=1CT1&PatientWeight=50")
+    answer = machine.get("/dicomweb/studies?PatientID=1CT1&PatientAddress=Hue")
     assert len(answer.json()) == 1
-    assert "PatientWeight" in answer.headers["warning"]
+    assert "PatientAddress" in answer.headers["warning"]
 
 
 @pytest.mark.parametrize(

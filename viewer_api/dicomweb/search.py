@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from pacs.index.attributes import KEYS, Level
+from pacs.index.attributes import Level, is_key
 from pacs.index.query import Query, QueryError, keyword_to_tag, search
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer
@@ -72,14 +72,11 @@ def parse_search(
             fields = [field.strip() for field in value.split(",") if field.strip()]
             everything = everything or "all" in fields
             include.update(_tag(field) for field in fields if field != "all")
-        elif _ATTRIBUTE.fullmatch(name):
-            tag = keyword_to_tag(name)
-            matches[tag] = f"{matches[tag]}\\{value}" if tag in matches else value
-            if tag not in KEYS and value not in ("", "*"):
+        elif _ATTRIBUTE.fullmatch(name) or _ATTRIBUTE_PATH.fullmatch(name):
+            key = ".".join(map(keyword_to_tag, name.split(".")))
+            matches[key] = f"{matches[key]}\\{value}" if key in matches else value
+            if not is_key(key) and value not in ("", "*"):
                 unmatched.append(name)
-        elif _ATTRIBUTE_PATH.fullmatch(name):
-            _tag(name)
-            unmatched.append(name)
     if len(include) > _MOST_FIELDS:
         raise bad_request("too_many_fields", f"More than {_MOST_FIELDS} fields to include.")
     for tag, uid in fixed.items():
