@@ -112,6 +112,7 @@ class SubOperations:
         self._session = session
         self._message = message
         self._failed_uids: list[str] = []
+        self._said: set[str] = set()
         self._next_pending = time.monotonic() + PENDING_EVERY_SECONDS
 
     def run(self, user: StorageUser, instances: Sequence[Outgoing]) -> None:
@@ -173,7 +174,11 @@ class SubOperations:
                 user.send(context, instance.sop_instance_uid, data)
             ahead.fill()
             answer = user.answer()
-        except (NoContext, CannotTranscode, StoreError) as error:
+        except NoContext as error:
+            self._say_once(str(error))
+            self.fail([instance])
+            return
+        except (CannotTranscode, StoreError) as error:
             log.warning("%s is not sent: %s", instance.sop_instance_uid, error)
             self.fail([instance])
             return
@@ -181,6 +186,12 @@ class SubOperations:
             if isinstance(stored, StoredObject):
                 stored.close()
         self._count(user, instance, answer)
+
+    def _say_once(self, reason: str) -> None:
+        """Of a whole series the same thing would be said a thousand times."""
+        if reason not in self._said:
+            self._said.add(reason)
+            log.warning("objects are not sent: %s", reason)
 
     def _count(self, user: StorageUser, instance: Outgoing, answer: Command) -> None:
         status = answer.status or SUCCESS
