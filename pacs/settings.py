@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     patient_id_issuer: str = "LOCAL"
     language: Literal["vi", "en"] = "vi"
     show_unregistered_models: bool = False
+    ai: bool = True
 
     study_quiet_seconds: float = Field(3.0, ge=0, le=3600)
     max_object_bytes: int = Field(4 << 30, gt=0)

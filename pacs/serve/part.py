@@ -86,6 +86,10 @@ def _run(
 def _run_worker(archive: Archive, ready: Callable[[str], None]) -> None:
     from pacs.worker import run_worker
 
+    if not archive.settings.ai:
+        log.info("no triage on this machine, as set (PACS_AI)")
+        run_worker(archive, ready, None)
+        return
     missing = [name for name in _AI_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         log.warning(
