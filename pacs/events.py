@@ -20,6 +20,13 @@ class StudyEvent:
     change: Change
 
 
+ARRIVED = f"""
+SELECT pg_notify('{CHANNEL}', json_build_object(
+  'study_instance_uid', study_instance_uid, 'change', 'arrived')::text)::text
+"""
+"""Of a statement with `study_instance_uid`: tells, with its transaction, that images arrived."""
+
+
 def notify(connection: Connection, study_instance_uid: str, change: Change) -> None:
     """Tells listeners once the caller's transaction has committed, and never if it does not."""
     payload = json.dumps(asdict(StudyEvent(study_instance_uid, change)))

@@ -4,7 +4,6 @@ Bytes stream into the store while they arrive; at the end the header is read, th
 durable, and its rows committed. An object that is refused leaves nothing behind.
 """
 
-import contextlib
 import logging
 import mmap
 import os
@@ -29,6 +28,7 @@ from pacs.dicom.errors import (
     Truncated,
 )
 from pacs.dicom.header import Header, read_header
+from pacs.dicom.layout import HeadTooShort
 from pacs.dicom.part10 import FileMeta, read_file_meta
 from pacs.index.batch import ExistingInstance, Outcome
 from pacs.index.record import Record, Stored, record_of
@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 
 ACQUIRED = "instances/"
 RESULTS = "results/"
+HEAD_BYTES = 64 << 10
 _COMPARED_BYTES = 1 << 20
 
 Bytes = bytes | bytearray | memoryview
@@ -88,7 +89,12 @@ class Ingest:
     def __init__(self, settings: Settings, engine: Engine, store: ObjectStore) -> None:
         self._settings = settings
         self._store = store
-        self._writer = IndexWriter(engine, self.same_bytes, upload=isinstance(store, SpooledStore))
+        self._writer = IndexWriter(
+            engine,
+            self.same_bytes,
+            quiet_seconds=settings.study_quiet_seconds,
+            upload=isinstance(store, SpooledStore),
+        )
 
     def begin(self, source: Source) -> "Intake":
         """An object that will be written bit by bit; use it as a context manager.
@@ -113,16 +119,17 @@ class Ingest:
 
         Raises StoreError where one of them cannot be read.
         """
-        length = record.size - record.dataset_start
+        stored, start = record.stored, record.header.file_meta.dataset_start
+        length = stored.size - start
         if (known.size - known.dataset_start, known.dataset_crc32) != (
             length,
-            record.dataset_crc32,
+            stored.dataset_crc32,
         ):
             return False
         for at in range(0, length, _COMPARED_BYTES):
             count = min(_COMPARED_BYTES, length - at)
             old = self._store.read(known.object_key, known.dataset_start + at, count)
-            new = self._store.read(record.object_key, record.dataset_start + at, count)
+            new = self._store.read(stored.object_key, start + at, count)
             if old != new:
                 return False
         return True
@@ -161,12 +168,13 @@ class Intake:
         self._object.write(data)
         if self._meta is not None:
             self._crc32 = zlib.crc32(data, self._crc32)
+            if len(self._head) < HEAD_BYTES:
+                self._head += data[: HEAD_BYTES - len(self._head)]
             return
         self._head += data
         self._meta = read_file_meta(self._head)
         if self._meta is not None:
             self._crc32 = zlib.crc32(memoryview(self._head)[self._meta.dataset_start :])
-            self._head = bytearray()
 
     def commit(self, *, study_instance_uid: str | None = None) -> Received:
         """Makes the object safe: bytes durable in the store, rows committed in the index.
@@ -179,9 +187,9 @@ class Intake:
         header = self._header()
         stored = Stored(self._key, self._size, self._crc32, self._source.kind, self._source.peer)
         record = record_of(header, stored, self._ingest._settings.patient_id_issuer)
-        if study_instance_uid not in (None, record.study_instance_uid):
+        if study_instance_uid not in (None, header.study_instance_uid):
             raise OtherStudy(
-                f"it belongs to another study than {study_instance_uid}", record.sop_instance_uid
+                f"it belongs to another study than {study_instance_uid}", header.sop_instance_uid
             )
         self._object.commit()
         # Should the index fail now, the object stays: whether its rows were committed is unknown,
@@ -190,10 +198,10 @@ class Intake:
         if outcome == "duplicate":
             self._drop()
         return Received(
-            record.study_instance_uid,
-            record.series_instance_uid,
-            record.sop_instance_uid,
-            record.sop_class_uid,
+            header.study_instance_uid,
+            header.series_instance_uid,
+            header.sop_instance_uid,
+            header.sop_class_uid,
             outcome,
             self._size,
         )
@@ -208,11 +216,13 @@ class Intake:
     def _header(self) -> Header:
         if self._meta is None:
             raise NotDicom("the object ends before its data set begins")
-        with (
-            self._object.read_back() as file,
-            contextlib.closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as view,
-        ):
-            return read_header(view, self._ingest._settings.max_object_bytes)
+        limit = self._ingest._settings.max_object_bytes
+        try:
+            return read_header(self._head, limit, self._size)
+        except HeadTooShort:
+            with self._object.read_back() as file:
+                view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return read_header(view, limit)
 
 
 def _new_key(prefix: str) -> str:

@@ -48,6 +48,15 @@ def defer_uploads(connection: Connection, object_keys: Sequence[str]) -> None:
     defer(connection, "upload_object", *({"key": key} for key in object_keys))
 
 
+def defer_descriptions(connection: Connection, study_instance_uids: Sequence[str]) -> None:
+    """A job for each study that writes down the metadata of its instances."""
+    defer(
+        connection,
+        "describe_study",
+        *({"study_instance_uid": uid} for uid in dict.fromkeys(study_instance_uids)),
+    )
+
+
 def queue_on(database_url: str) -> procrastinate.App:
     """The queue of that database; each room adds its own tasks."""
     connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=6)

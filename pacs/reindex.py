@@ -37,7 +37,12 @@ def reindex(archive: Archive) -> Iterator[Reindexed]:
     """
     with archive.engine.connect() as connection:
         known = set(connection.execute(select(instances.c.object_key)).scalars())
-    writer = IndexWriter(archive.engine, archive.ingest.same_bytes, upload=False)
+    writer = IndexWriter(
+        archive.engine,
+        archive.ingest.same_bytes,
+        quiet_seconds=archive.settings.study_quiet_seconds,
+        upload=False,
+    )
     try:
         for prefix in (ACQUIRED, RESULTS):
             for stat in sorted(archive.store.list(prefix), key=lambda stat: stat.key):
@@ -57,14 +62,14 @@ def _index(archive: Archive, writer: IndexWriter, stat: ObjectStat) -> str:
         file.flush()
         if not stat.size:
             return "refused: the object is empty"
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            try:
-                header = read_header(view, archive.settings.max_object_bytes)
-            except IngestError as refusal:
-                return f"refused: {refusal}"
-            crc32 = 0
-            for at in range(header.file_meta.dataset_start, len(view), CHUNK_BYTES):
-                crc32 = zlib.crc32(view[at : at + CHUNK_BYTES], crc32)
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        header = read_header(view, archive.settings.max_object_bytes)
+    except IngestError as refusal:
+        return f"refused: {refusal}"
+    crc32 = 0
+    for at in range(header.file_meta.dataset_start, len(view), CHUNK_BYTES):
+        crc32 = zlib.crc32(view[at : at + CHUNK_BYTES], crc32)
     source = "ai" if stat.key.startswith(RESULTS) else "import"
     stored_as = Stored(stat.key, stat.size, crc32, source, SOURCE_PEER)
     return writer.write(record_of(header, stored_as, archive.settings.patient_id_issuer))

@@ -20,6 +20,7 @@ from pacs.dicom.layout import join_items
 from pacs.errors import PacsError
 from pacs.index import tables
 from pacs.index.query import Scope, scoped
+from pacs.metadata import dicom_json
 
 CHUNK_BYTES = 1 << 20
 
@@ -124,7 +125,7 @@ def versions(connection: Connection, sop_instance_uid: str) -> list[StoredInstan
 
 
 def metadata(
-    connection: Connection,
+    archive: Archive,
     *,
     study: str,
     series: str | None = None,
@@ -133,17 +134,24 @@ def metadata(
 ) -> list[str]:
     """DICOM JSON without bulk data, one text an instance, in order; raises NotFound."""
     statement = (
-        select(tables.instance_metadata.c.dicom_json)
+        select(
+            tables.instance_metadata.c.dicom_json,
+            tables.instances.c.object_key,
+            tables.instances.c.size,
+        )
         .select_from(
-            tables.instance_metadata.join(tables.instances).join(tables.series).join(tables.studies)
+            tables.instances.join(tables.series)
+            .join(tables.studies)
+            .outerjoin(tables.instance_metadata)
         )
         .where(*_of(study, series, instance, scope))
         .order_by(*_ORDER)
     )
-    found = list(connection.execute(statement).scalars())
+    with archive.engine.connect() as connection:
+        found = connection.execute(statement).all()
     if not found:
         raise NotFound(instance or series or study)
-    return found
+    return [text or dicom_json(archive, object_key, size) for text, object_key, size in found]
 
 
 def read_object(archive: Archive, stored: StoredInstance) -> Iterator[bytes]:
@@ -174,7 +182,9 @@ def dataset(archive: Archive, stored: StoredInstance) -> Dataset:
         tables.instance_metadata.c.instance_ref == stored.id
     )
     with archive.engine.connect() as connection:
-        text = connection.execute(statement).scalar_one()
+        text = connection.execute(statement).scalar_one_or_none()
+    if text is None:
+        text = dicom_json(archive, stored.object_key, stored.size)
     return Dataset.from_json(orjson.loads(text), bulk_data_uri_handler=lambda *_: b"")
 
 

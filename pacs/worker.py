@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from pacs import jobs
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
+from pacs.metadata import describe_study
 from pacs.workflow import settle_quiet_studies
 from storage.errors import ObjectNotFound, StoreError, StoreUnavailable
 from storage.spool import SpooledStore
@@ -75,6 +76,7 @@ async def _work_while_connected(
 ) -> None:
     app = jobs.queue_on(archive.database_url)
     _register_uploads(app, archive)
+    _register_descriptions(app, archive)
     queues = ["archive"]
     if register is not None:
         register(app, archive)
@@ -133,6 +135,13 @@ def _register_uploads(app: procrastinate.App, archive: Archive) -> None:
             reminder.remind(error)
             raise
         reminder.forget()
+
+
+def _register_descriptions(app: procrastinate.App, archive: Archive) -> None:
+    @app.task(name="describe_study", queue="archive", retry=_Patience())
+    def describe(study_instance_uid: str) -> None:
+        """Writes down the metadata of a study; raises StoreError."""
+        describe_study(archive, study_instance_uid)
 
 
 def _upload(archive: Archive, key: str) -> None:

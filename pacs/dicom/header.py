@@ -1,49 +1,49 @@
-"""The header of a stored object: everything but pixels, decoded, and where its frames lie."""
+"""The header of an object: its elements, read where and when they are asked for, and its frames."""
 
-import io
 import zlib
 from dataclasses import dataclass
-from mmap import mmap
 
-import pydicom
-from pydicom import Dataset, config
-from pydicom.tag import Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from pacs.dicom.errors import InvalidUid, MissingAttribute, NotDicom, TooLarge, Truncated
-from pacs.dicom.layout import Buffer, Layout, PixelData, walk
+from pacs.dicom.json import DataSet
+from pacs.dicom.layout import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Buffer,
+    Element,
+    Encoding,
+    HeadTooShort,
+    PixelData,
+)
 from pacs.dicom.part10 import FileMeta, read_file_meta
 
-# Lenient reading: what modalities send is stored whether or not a value keeps to its VR, and
-# pydicom's warnings about values would carry patient data into logs.
-config.settings.reading_validation_mode = config.IGNORE
-
+_SOP_INSTANCE_UID = 0x00080018
 _IDENTIFYING_UIDS = (
-    ("00080018", "SOPInstanceUID"),
-    ("00080016", "SOPClassUID"),
-    ("0020000D", "StudyInstanceUID"),
-    ("0020000E", "SeriesInstanceUID"),
+    (_SOP_INSTANCE_UID, "SOPInstanceUID"),
+    (0x00080016, "SOPClassUID"),
+    (0x0020000D, "StudyInstanceUID"),
+    (0x0020000E, "SeriesInstanceUID"),
 )
-
-_TEXT_TAGS = frozenset(
-    Tag(keyword)
-    for keyword in (
-        "InstitutionName",
-        "ReferringPhysicianName",
-        "StudyDescription",
-        "SeriesDescription",
-        "PatientName",
-        "PatientComments",
-    )
-)
+_CHARACTER_SET = 0x00080005
+# InstitutionName, ReferringPhysicianName, StudyDescription, SeriesDescription, PatientName,
+# PatientComments.
+_TEXT_TAGS = (0x00080080, 0x00080090, 0x00081030, 0x0008103E, 0x00100010, 0x00104000)
+_ROWS, _COLUMNS, _SAMPLES = 0x00280010, 0x00280011, 0x00280002
+_BITS_ALLOCATED, _NUMBER_OF_FRAMES, _PHOTOMETRIC = 0x00280100, 0x00280008, 0x00280004
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """An object as the index sees it."""
 
-    dataset: Dataset
+    dataset: DataSet
     file_meta: FileMeta
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
     frames: tuple[tuple[int, int], ...]
     """Offset and length in the file of each frame; of encapsulated ones with their item headers.
 
@@ -53,40 +53,66 @@ class Header:
     number_of_frames: int
 
 
-def read_header(file: bytes | mmap, max_bytes: int) -> Header:
+def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header:
     """The header of a Part 10 file. `max_bytes` bounds what a deflated data set may become.
 
-    Raises NotDicom, Truncated, MissingAttribute, InvalidUid, TooLarge.
+    `size`: of the whole file, where `file` is only its beginning; HeadTooShort then says that more
+    of it is needed. Raises NotDicom, Truncated, MissingAttribute, InvalidUid, TooLarge.
     """
-    head = file[: 1 << 20]
-    meta = read_file_meta(head)
-    if meta is None:
-        raise Truncated("the object ends inside its file meta information")
-    syntax = UID(meta.transfer_syntax_uid)
-    if syntax == DeflatedExplicitVRLittleEndian:
-        data: Buffer = _inflate(file, meta.dataset_start, max_bytes)
-        start = 0
-    else:
-        data, start = file, meta.dataset_start
-    implicit = syntax.is_implicit_VR if _is_known(syntax) else False
-    little = syntax.is_little_endian if _is_known(syntax) else True
-    layout = walk(data, start, implicit=implicit, little=little)
-    dataset = _decode(data, layout, implicit=implicit, little=little)
-    _check_identity(dataset)
-    number_of_frames = _number_of_frames(dataset) if layout.pixel_data else 0
+    meta, data, start, end = _open(file, max_bytes, len(file) if size is None else size)
+    encoding = _encoding_of(meta)
+    elements, pixels = encoding.walk(data, start, end)
+    dataset = _dataset(data, encoding, elements)
+    uids = _identity(dataset)
+    number_of_frames = 0
     frames: tuple[tuple[int, int], ...] = ()
-    if layout.pixel_data:
-        frames = _frames(data, dataset, layout.pixel_data, number_of_frames)
-        if data is not file or not little:
+    if pixels is not None:
+        number_of_frames = max(1, dataset.integer(_NUMBER_OF_FRAMES) or 1)
+        frames = _frames(data, dataset, pixels, number_of_frames)
+        if data is not file or not encoding.little:
             frames = ()
-    return Header(dataset, meta, frames, number_of_frames)
+    return Header(dataset, meta, *uids, frames, number_of_frames)
 
 
-def _is_known(syntax: UID) -> bool:
-    return not syntax.is_private and syntax.is_transfer_syntax
+def read_attributes(file: Buffer, max_bytes: int, size: int) -> DataSet:
+    """All attributes in front of the pixel data; parameters and errors as of `read_header`."""
+    meta, data, start, end = _open(file, max_bytes, size)
+    encoding = _encoding_of(meta)
+    elements, _ = encoding.walk(data, start, end, until_pixels=True)
+    return _dataset(data, encoding, elements)
 
 
-def _inflate(file: bytes | mmap, start: int, max_bytes: int) -> bytes:
+def _open(file: Buffer, max_bytes: int, size: int) -> tuple[FileMeta, Buffer, int, int]:
+    """The file meta information, and where the data set lies: its bytes, start and end."""
+    meta = read_file_meta(file[: 1 << 20])
+    if meta is None:
+        if len(file) < size:
+            raise HeadTooShort
+        raise Truncated("the object ends inside its file meta information")
+    if meta.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:
+        return meta, file, meta.dataset_start, size
+    if len(file) < size:
+        raise HeadTooShort
+    inflated = _inflate(file, meta.dataset_start, max_bytes)
+    return meta, inflated, 0, len(inflated)
+
+
+def _dataset(data: Buffer, encoding: Encoding, elements: dict[int, Element]) -> DataSet:
+    dataset = DataSet(data, encoding, elements)
+    if not dataset.value(_CHARACTER_SET).strip() and _is_utf8_text(dataset):
+        dataset.assume_unicode()
+    return dataset
+
+
+_ENCODINGS = {"1.2.840.10008.1.2": IMPLICIT_LITTLE, "1.2.840.10008.1.2.2": EXPLICIT_BIG}
+
+
+def _encoding_of(meta: FileMeta) -> Encoding:
+    """How the elements of that transfer syntax are written; of unknown ones as of most."""
+    return _ENCODINGS.get(meta.transfer_syntax_uid, EXPLICIT_LITTLE)
+
+
+def _inflate(file: Buffer, start: int, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(file[start:], max_bytes)
@@ -99,31 +125,9 @@ def _inflate(file: bytes | mmap, start: int, max_bytes: int) -> bytes:
     return data
 
 
-def _decode(data: Buffer, layout: Layout, *, implicit: bool, little: bool) -> Dataset:
-    header = b"".join(data[start:end] for start, end in layout.header)
-    try:
-        dataset = pydicom.filereader.read_dataset(io.BytesIO(header), implicit, little)
-        if not dataset.get("SpecificCharacterSet") and _is_utf8_text(dataset):
-            dataset.SpecificCharacterSet = "ISO_IR 192"
-            dataset.set_original_encoding(implicit, little, ["utf8"])
-        dataset.decode()
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-        EOFError,
-    ) as error:
-        # The cause may quote a value, and the refusal goes to the log and to the sender.
-        raise NotDicom(f"the data set cannot be decoded ({type(error).__name__})") from error
-    return dataset
-
-
-def _is_utf8_text(dataset: Dataset) -> bool:
+def _is_utf8_text(dataset: DataSet) -> bool:
     """Whether text beyond ASCII may be read as UTF-8, as senders that name no set write it."""
-    raw = (dataset.get_item(tag) for tag in dataset.keys() & _TEXT_TAGS)
-    text = b"".join(item.value for item in raw if item and isinstance(item.value, bytes))
+    text = b"".join(dataset.value(tag) for tag in _TEXT_TAGS)
     if text.isascii():
         return False
     try:
@@ -133,14 +137,18 @@ def _is_utf8_text(dataset: Dataset) -> bool:
     return True
 
 
-def _check_identity(dataset: Dataset) -> None:
-    sop_instance_uid = str(dataset.get("SOPInstanceUID") or "") or None
+def _identity(dataset: DataSet) -> tuple[str, str, str, str]:
+    """SOP class, SOP instance, study and series."""
+    uids: dict[int, str] = {}
     for tag, name in _IDENTIFYING_UIDS:
-        value = dataset.get(name)
-        if not value:
-            raise MissingAttribute(tag, name, sop_instance_uid)
-        if not is_uid(str(value)):
-            raise InvalidUid(tag, name, None if name == "SOPInstanceUID" else sop_instance_uid)
+        uid = dataset.text(tag)
+        known = uids.get(_SOP_INSTANCE_UID)
+        if not uid:
+            raise MissingAttribute(f"{tag:08X}", name, known)
+        if not is_uid(uid):
+            raise InvalidUid(f"{tag:08X}", name, known)
+        uids[tag] = uid
+    return uids[0x00080016], uids[_SOP_INSTANCE_UID], uids[0x0020000D], uids[0x0020000E]
 
 
 def is_uid(text: str) -> bool:
@@ -148,15 +156,8 @@ def is_uid(text: str) -> bool:
     return 0 < len(text) <= 64 and not text.strip("0123456789.") and text.strip(".") == text
 
 
-def _number_of_frames(dataset: Dataset) -> int:
-    try:
-        return max(1, int(dataset.get("NumberOfFrames") or 1))
-    except (ValueError, TypeError):
-        return 1
-
-
 def _frames(
-    data: Buffer, dataset: Dataset, pixels: PixelData, number_of_frames: int
+    data: Buffer, dataset: DataSet, pixels: PixelData, number_of_frames: int
 ) -> tuple[tuple[int, int], ...]:
     if pixels.fragments is None:
         return _native_frames(dataset, pixels, number_of_frames)
@@ -164,7 +165,7 @@ def _frames(
     if len(fragments) < number_of_frames:
         raise Truncated(
             f"{number_of_frames} frames, but only {len(fragments)} fragments of pixel data",
-            str(dataset.SOPInstanceUID),
+            dataset.text(_SOP_INSTANCE_UID),
         )
     if number_of_frames == 1:
         return ((fragments[0][0], fragments[-1][1] - fragments[0][0]),)
@@ -174,15 +175,15 @@ def _frames(
 
 
 def _native_frames(
-    dataset: Dataset, pixels: PixelData, number_of_frames: int
+    dataset: DataSet, pixels: PixelData, number_of_frames: int
 ) -> tuple[tuple[int, int], ...]:
     bits = (
-        int(dataset.get("Rows") or 0)
-        * int(dataset.get("Columns") or 0)
-        * int(dataset.get("SamplesPerPixel") or 1)
-        * int(dataset.get("BitsAllocated") or 0)
+        max(0, dataset.integer(_ROWS) or 0)
+        * max(0, dataset.integer(_COLUMNS) or 0)
+        * max(0, dataset.integer(_SAMPLES) or 1)
+        * max(0, dataset.integer(_BITS_ALLOCATED) or 0)
     )
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+    if dataset.text(_PHOTOMETRIC) == "YBR_FULL_422":
         bits = bits * 2 // 3
     length = (bits + 7) // 8
     if pixels.start + length * number_of_frames > pixels.end:
@@ -191,7 +192,7 @@ def _native_frames(
             raise Truncated(
                 f"{number_of_frames} frames need {needed} bytes of pixel data, "
                 f"there are {pixels.end - pixels.start}",
-                str(dataset.SOPInstanceUID),
+                dataset.text(_SOP_INSTANCE_UID),
             )
     if bits % 8 and number_of_frames > 1:
         return ()

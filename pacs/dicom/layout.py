@@ -1,172 +1,210 @@
 """Where things lie in a data set (PS3.5 7 and A.4), found without decoding a value.
 
 The walk jumps from element to element, so its cost is that of the header alone; it proves that
-the data set is whole, and finds the frames so that each can be read as one range of the file.
+the data set is whole, and finds the fragments of encapsulated pixel data.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
+from typing import NamedTuple
 
 from pacs.dicom.errors import NotDicom, Truncated
 
 Buffer = bytes | bytearray | mmap
 
 PIXEL_DATA_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-LARGE_VALUE_BYTES = 1 << 20
 
 _UNDEFINED = 0xFFFFFFFF
+_DELIMITERS = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG_VRS = frozenset(
-    (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
-)
-_VRS = _LONG_VRS | frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-)
 _MAX_DEPTH = 64
+
+# PS3.5 7.1.2: whether the length that follows the VR takes 32 bits.
+_HAS_LONG_LENGTH = dict.fromkeys(
+    (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"),
+    True,
+) | dict.fromkeys(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(), False)
+
+
+class HeadTooShort(Exception):
+    """The walk needs bytes of the data set that it has not been given."""
+
+
+class Element(NamedTuple):
+    """The value field of an element: where it begins and ends. `vr` is empty in implicit VR."""
+
+    vr: bytes
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class PixelData:
-    """The value field of the pixel data element: where it begins and ends in the file."""
+    """The value field of the pixel data element: where it begins and ends."""
 
-    tag: int
     start: int
     end: int
     fragments: tuple[tuple[int, int], ...] | None
     """Of encapsulated pixel data: start of each item's header and end of its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The parts of a data set."""
+class Encoding:
+    """One of the three ways in which elements are written (PS3.5 A.1, A.2, A.3)."""
 
-    header: tuple[tuple[int, int], ...]
-    """Ranges of the file that hold all attributes but pixel data and values over 1 MiB."""
-    pixel_data: PixelData | None
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Element:
-    tag: int
-    vr: bytes
-    start: int
-    length: int
-
-
-class _Walk:
-    def __init__(self, data: Buffer, *, implicit: bool, little: bool) -> None:
-        self.data = data
-        self.size = len(data)
+    def __init__(self, *, implicit: bool, little: bool) -> None:
         order = "<" if little else ">"
         self.implicit = implicit
-        self.tag_at = struct.Struct(f"{order}HH").unpack_from
-        self.short_at = struct.Struct(f"{order}H").unpack_from
-        self.long_at = struct.Struct(f"{order}I").unpack_from
+        self.little = little
+        self.order = order
+        self._long_header = struct.Struct(f"{order}HHI").unpack_from
+        self._short_header = struct.Struct(f"{order}HH2sH").unpack_from
+        self._length = struct.Struct(f"{order}I").unpack_from
 
-    def element(self, at: int) -> _Element:
-        self._need(at, 8)
-        group, number = self.tag_at(self.data, at)
-        tag = group << 16 | number
-        if group == 0xFFFE or self.implicit:
-            return _Element(tag, b"", at + 8, self.long_at(self.data, at + 4)[0])
-        vr = bytes(self.data[at + 4 : at + 6])
-        if vr not in _VRS:
-            raise NotDicom(f"({group:04X},{number:04X}) at byte {at} has no value representation")
-        if vr in _LONG_VRS:
-            self._need(at, 12)
-            return _Element(tag, vr, at + 12, self.long_at(self.data, at + 8)[0])
-        return _Element(tag, vr, at + 8, self.short_at(self.data, at + 6)[0])
+    def walk(
+        self, data: Buffer, start: int, size: int, *, until_pixels: bool = False
+    ) -> tuple[dict[int, Element], PixelData | None]:
+        """The top-level elements of the data set that goes from `start` to `size`, and its pixels.
 
-    def end_of(self, element: _Element, depth: int = 0) -> int:
-        if element.length != _UNDEFINED:
-            end = element.start + element.length
-            if end > self.size:
-                group, number = element.tag >> 16, element.tag & 0xFFFF
-                raise Truncated(
-                    f"({group:04X},{number:04X}) should end at byte {end}, "
-                    f"the object at byte {self.size}"
-                )
-            return end
-        if element.vr == b"UN" and not self.implicit:
-            # PS3.5 6.2.2 note 7: undefined length under UN is a sequence in implicit VR.
-            nested = _Walk(self.data, implicit=True, little=True)
-            return nested.end_of_items(element.start, depth + 1)
-        return self.end_of_items(element.start, depth + 1)
+        `until_pixels`: stop before the pixel data, as if there were none.
 
-    def end_of_items(self, at: int, depth: int) -> int:
+        `data` may be only the beginning: HeadTooShort says that more of it is needed. Raises
+        NotDicom and Truncated. Encapsulated pixel data that lacks its sequence delimiter is taken
+        as whole where no fragment is cut; who knows the number of frames can tell more.
+        """
+        found: dict[int, Element] = {}
+        pixels = None
+        at = start
+        while at < size:
+            tag, vr, begin, length = self._header(data, at, size)
+            if tag in PIXEL_DATA_TAGS:
+                if until_pixels:
+                    break
+                if length == _UNDEFINED:
+                    fragments, end = self._fragments(data, begin, size)
+                    pixels = PixelData(begin, end, fragments)
+                else:
+                    end = begin + length
+                    pixels = PixelData(begin, end, None)
+            else:
+                if length == _UNDEFINED:
+                    end = self._end_of_undefined(data, vr, begin, size, 1)
+                else:
+                    end = begin + length
+                found[tag] = Element(vr, begin, end)
+            if end > size:
+                raise _cut(tag, end, size)
+            at = end
+        return found, pixels
+
+    def items(
+        self, data: Buffer, vr: bytes, start: int, end: int
+    ) -> "Iterator[tuple[Encoding, dict[int, Element]]]":
+        """The items of the sequence whose value goes from `start` to `end`, each as its elements.
+
+        Raises NotDicom and Truncated.
+        """
+        # PS3.5 6.2.2 note 7: a sequence under UN is in implicit VR little endian.
+        inner = IMPLICIT_LITTLE if vr == b"UN" else self
+        at = start
+        while at < end:
+            tag, _, begin, length = inner._header(data, at, end)
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM:
+                raise NotDicom(f"an item was expected at byte {at}")
+            item_end = end if length == _UNDEFINED else begin + length
+            if item_end > end:
+                raise _cut(tag, item_end, end)
+            elements, at = inner._item(data, begin, item_end, 1)
+            yield inner, elements
+
+    def _header(self, data: Buffer, at: int, size: int) -> tuple[int, bytes, int, int]:
+        """Tag, VR, start of the value and its length, of the element at byte `at`."""
+        try:
+            if self.implicit:
+                group, number, length = self._long_header(data, at)
+                return group << 16 | number, b"", at + 8, length
+            group, number, vr, length = self._short_header(data, at)
+            long = _HAS_LONG_LENGTH.get(vr)
+            if long is False:
+                return group << 16 | number, vr, at + 8, length
+            if long:
+                (length,) = self._length(data, at + 8)
+                return group << 16 | number, vr, at + 12, length
+            if group == _DELIMITERS:
+                (length,) = self._length(data, at + 4)
+                return group << 16 | number, b"", at + 8, length
+        except struct.error as error:
+            if len(data) < size:
+                raise HeadTooShort from error
+            raise Truncated(
+                f"the object ends at byte {size}, in the middle of an element"
+            ) from error
+        raise NotDicom(f"({group:04X},{number:04X}) at byte {at} has no value representation")
+
+    def _end_of_undefined(self, data: Buffer, vr: bytes, at: int, size: int, depth: int) -> int:
+        """Where a value of undefined length ends: that of a sequence."""
         if depth > _MAX_DEPTH:
             raise NotDicom(f"sequences are nested deeper than {_MAX_DEPTH}")
+        inner = IMPLICIT_LITTLE if vr == b"UN" else self
         while True:
-            item = self.element(at)
-            if item.tag == _SEQUENCE_END:
-                return item.start
-            if item.tag != _ITEM:
+            tag, _, begin, length = inner._header(data, at, size)
+            if tag == _SEQUENCE_END:
+                return begin
+            if tag != _ITEM:
                 raise NotDicom(f"an item was expected at byte {at}")
-            if item.length == _UNDEFINED:
-                at = self.end_of_item(item.start, depth)
+            if length == _UNDEFINED:
+                _, at = inner._item(data, begin, size, depth)
             else:
-                at = self.end_of(item)
+                at = begin + length
+                if at > size:
+                    raise _cut(tag, at, size)
 
-    def end_of_item(self, at: int, depth: int) -> int:
-        while True:
-            element = self.element(at)
-            if element.tag == _ITEM_END:
-                return element.start
-            at = self.end_of(element, depth)
-
-    def fragments(self, at: int) -> tuple[list[tuple[int, int]], int]:
-        found: list[tuple[int, int]] = []
-        while at < self.size:
-            item = self.element(at)
-            if item.tag == _SEQUENCE_END:
-                return found, item.start
-            if item.tag != _ITEM or item.length == _UNDEFINED:
-                raise NotDicom(f"a fragment of pixel data was expected at byte {at}")
-            end = self.end_of(item)
-            found.append((at, end))
-            at = end
+    def _item(self, data: Buffer, at: int, end: int, depth: int) -> tuple[dict[int, Element], int]:
+        """The elements of the item that goes to `end` or to its delimiter, and where that is."""
+        found: dict[int, Element] = {}
+        while at < end:
+            tag, vr, begin, length = self._header(data, at, end)
+            if tag == _ITEM_END:
+                return found, begin
+            if length == _UNDEFINED:
+                at = self._end_of_undefined(data, vr, begin, end, depth + 1)
+            else:
+                at = begin + length
+                if at > end:
+                    raise _cut(tag, at, end)
+            found[tag] = Element(vr, begin, at)
         return found, at
 
-    def _need(self, at: int, count: int) -> None:
-        if at + count > self.size:
-            raise Truncated(f"the object ends at byte {self.size}, in the middle of an element")
+    def _fragments(
+        self, data: Buffer, at: int, size: int
+    ) -> tuple[tuple[tuple[int, int], ...], int]:
+        found: list[tuple[int, int]] = []
+        while at < size:
+            tag, _, begin, length = self._header(data, at, size)
+            if tag == _SEQUENCE_END:
+                return tuple(found), begin
+            if tag != _ITEM or length == _UNDEFINED:
+                raise NotDicom(f"a fragment of pixel data was expected at byte {at}")
+            end = begin + length
+            if end > size:
+                raise _cut(tag, end, size)
+            found.append((at, end))
+            at = end
+        return tuple(found), at
 
 
-def walk(data: Buffer, start: int, *, implicit: bool, little: bool = True) -> Layout:
-    """The layout of the data set that begins at byte `start` of `data` and goes to its end.
-
-    Raises NotDicom and Truncated. Encapsulated pixel data that lacks its sequence delimiter is
-    taken as whole where no fragment is cut; who knows the number of frames can tell more.
-    """
-    steps = _Walk(data, implicit=implicit, little=little)
-    header: list[tuple[int, int]] = []
-    pixel_data = None
-    at = start
-    while at < steps.size:
-        element = steps.element(at)
-        if element.tag in PIXEL_DATA_TAGS:
-            fragments = None
-            if element.length == _UNDEFINED:
-                spans, end = steps.fragments(element.start)
-                fragments = tuple(spans)
-            else:
-                end = steps.end_of(element)
-            pixel_data = PixelData(element.tag, element.start, end, fragments)
-        else:
-            end = steps.end_of(element)
-            if end - at <= LARGE_VALUE_BYTES or element.vr in (b"SQ", b""):
-                _extend(header, at, end)
-        at = end
-    return Layout(tuple(header), pixel_data, at)
+EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
+IMPLICIT_LITTLE = Encoding(implicit=True, little=True)
+EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
-def _extend(ranges: list[tuple[int, int]], start: int, end: int) -> None:
-    if ranges and ranges[-1][1] == start:
-        ranges[-1] = (ranges[-1][0], end)
-    else:
-        ranges.append((start, end))
+def _cut(tag: int, end: int, size: int) -> Truncated:
+    return Truncated(
+        f"({tag >> 16:04X},{tag & 0xFFFF:04X}) should end at byte {end}, the object at byte {size}"
+    )
 
 
 def join_items(data: bytes) -> bytes:

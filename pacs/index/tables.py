@@ -141,7 +141,7 @@ instances = Table(
     Column("columns", Integer),
     Column("number_of_frames", Integer, nullable=False, comment="0: an object without pixels"),
     Column("attributes", JSONB, nullable=False),
-    Column("object_key", Text, nullable=False, unique=True),
+    Column("object_key", Text, nullable=False),
     Column("size", BigInteger, nullable=False, comment="bytes of the whole stored file"),
     Column("dataset_start", Integer, nullable=False, comment="where the file meta ends"),
     Column("dataset_crc32", BigInteger, nullable=False),
@@ -156,9 +156,15 @@ instances = Table(
     Column("source_kind", Text, nullable=False),
     Column("source_peer", Text, nullable=False),
     Column("arrived_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("sop_instance_uid", "version"),
     Index(
         "uq_instances_current", "sop_instance_uid", unique=True, postgresql_where=text("current")
+    ),
+    Index(
+        "ix_instances_superseded",
+        "sop_instance_uid",
+        "version",
+        unique=True,
+        postgresql_where=text("NOT current"),
     ),
 )
 

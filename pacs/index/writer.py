@@ -1,43 +1,67 @@
 """Index rows of many instances in one transaction: group commit across associations and requests.
 
 Each caller blocks until its row is committed; what waits while one transaction commits goes
-together into the next, so the cost of a commit is shared by as many as there are.
+together into the next, so the cost of a commit is shared by as many as there are. The first to
+come commits for all who wait, and hands on to the first who came meanwhile: a caller who is alone
+waits for no other thread.
 """
 
-import queue
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from psycopg.errors import DeadlockDetected, SerializationFailure
-from sqlalchemy import Engine
+from psycopg.errors import DeadlockDetected, ForeignKeyViolation, SerializationFailure
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from pacs import events, jobs
 from pacs.database.errors import DatabaseUnavailable
-from pacs.index.batch import LostRace, Outcome, SameBytes, write_batch
+from pacs.index.batch import LostRace, Outcome, SameBytes, hold_open, insert, insert_again
+from pacs.index.counts import count_instances
+from pacs.index.parents import KnownParents, key_of, make_parents
 from pacs.index.record import Record
 from storage.errors import StoreError
 
 MAX_BATCH = 500
+LONGEST_TOUCH_PAUSE = 0.25
+"""Seconds between two marks that a study is being written to."""
+_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     record: Record
-    done: "Future[Outcome]"
+    woken: threading.Lock = field(default_factory=threading.Lock)
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.woken.acquire()
+
+    @property
+    def is_done(self) -> bool:
+        return self.outcome is not None or self.error is not None
 
 
 class IndexWriter:
-    """Writes index rows for every thread of this process. Close it to end its thread."""
+    """Writes index rows for every thread of this process.
 
-    def __init__(self, engine: Engine, same_bytes: SameBytes, *, upload: bool) -> None:
+    `quiet_seconds`: after which a study counts as settled. `upload`: objects are in a spool, and a
+    job takes each to the remote store.
+    """
+
+    def __init__(
+        self, engine: Engine, same_bytes: SameBytes, *, quiet_seconds: float, upload: bool
+    ) -> None:
         self._engine = engine
         self._same_bytes = same_bytes
+        self._touch_pause = min(LONGEST_TOUCH_PAUSE, quiet_seconds / 4)
         self._upload = upload
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="index-writer", daemon=True)
-        self._thread.start()
+        self._parents = KnownParents()
+        self._standing: Connection | None = None
+        self._mutex = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._led = False
 
     def write(self, record: Record) -> Outcome:
         """Commits the instance's rows; returns when they are durable.
@@ -46,33 +70,40 @@ class IndexWriter:
         bytes were there under this UID; they stay as an earlier version. Raises
         DatabaseUnavailable, after which it is not known whether the rows are there.
         """
-        waiting = _Waiting(record, Future())
-        self._waiting.put(waiting)
-        return waiting.done.result()
+        mine = _Waiting(record)
+        with self._mutex:
+            self._waiting.append(mine)
+            leads, self._led = not self._led, True
+        if not leads:
+            mine.woken.acquire()
+        if not mine.is_done:
+            self._lead(mine)
+        if mine.error is not None:
+            raise mine.error
+        assert mine.outcome is not None  # noqa: S101 - whoever leads sees to it
+        return mine.outcome
 
     def close(self) -> None:
-        """Writes what still waits, then ends the thread."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Lets go of the database; nobody may be writing any more."""
+        self._disconnect()
 
-    def _run(self) -> None:
-        open_for_more = True
-        while open_for_more:
-            first = self._waiting.get()
-            if first is None:
-                return
-            batch = [first]
-            while len(batch) < MAX_BATCH and open_for_more:
-                try:
-                    more = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    open_for_more = False
-                else:
-                    batch.append(more)
+    def _lead(self, leader: _Waiting) -> None:
+        """Write what waits, the leader's own among it, and hand on to who came meanwhile."""
+        with self._mutex:
+            batch = self._waiting[:MAX_BATCH]
+            del self._waiting[:MAX_BATCH]
+        try:
             for part in _without_repeated_uids(batch):
                 self._write(part)
+        finally:
+            with self._mutex:
+                successor = self._waiting[0] if self._waiting else None
+                self._led = successor is not None
+            if successor is not None:
+                successor.woken.release()
+            for waiting in batch:
+                if waiting is not leader:
+                    waiting.woken.release()
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -80,10 +111,10 @@ class IndexWriter:
         except (LostRace, OperationalError) as error:
             unavailable = DatabaseUnavailable(f"the index cannot be written: {error}")
             for waiting in batch:
-                waiting.done.set_exception(unavailable)
+                waiting.error = unavailable
         except (DBAPIError, StoreError) as error:
             if len(batch) == 1:
-                batch[0].done.set_exception(error)
+                batch[0].error = error
                 return
             # One row that the database refuses, or one object that is to be compared with one out
             # of reach, must not take its neighbours down.
@@ -91,27 +122,89 @@ class IndexWriter:
                 self._write([waiting])
         except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
             for waiting in batch:
-                waiting.done.set_exception(error)
+                waiting.error = error
         else:
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                waiting.done.set_result(outcome)
+            for waiting in batch:
+                waiting.outcome = outcomes[waiting.record.header.sop_instance_uid]
 
-    def _commit(self, records: Sequence[Record], tries: int = 5) -> list[Outcome]:
+    def _commit(self, records: Sequence[Record], tries: int = _TRIES) -> dict[str, Outcome]:
         try:
-            with self._engine.begin() as connection:
-                written = write_batch(connection, records, self._same_bytes, upload=self._upload)
-            return [written[record.sop_instance_uid] for record in records]
-        except (LostRace, OperationalError, DatabaseUnavailable) as error:
-            if tries == 1 or not _is_race(error):
+            new = self._insert(records)
+            return {
+                record.header.sop_instance_uid: "stored"
+                if record.header.sop_instance_uid in new
+                else self._insert_again(record)
+                for record in records
+            }
+        except (LostRace, DBAPIError, DatabaseUnavailable) as error:
+            self._disconnect()
+            # Tried once more where the connection broke: the database may only have restarted.
+            # What was committed without our hearing of it is recognised by its object.
+            once_more = tries == _TRIES and isinstance(error, DatabaseUnavailable)
+            if not (once_more or (tries > 1 and _is_race(error))):
                 raise
+            if isinstance(error.__cause__, ForeignKeyViolation):
+                self._parents.forget()
             return self._commit(records, tries - 1)
 
+    def _insert(self, records: Sequence[Record]) -> set[str]:
+        parents = self._parents.recall(records)
+        results = [record for record in records if record.stored.source_kind == "ai"]
+        if parents is not None and not results and not self._upload:
+            return insert(self._connection(), records, parents, touch_pause=self._touch_pause)
+        with self._engine.begin() as connection:
+            uids = sorted({record.header.study_instance_uid for record in records})
+            hold_open(connection, uids)
+            if parents is None:
+                parents = make_parents(connection, records)
+            new = insert(connection, records, parents, touch_pause=self._touch_pause)
+            stored = [record for record in records if record.header.sop_instance_uid in new]
+            if self._upload:
+                jobs.defer_uploads(connection, [record.stored.object_key for record in stored])
+            if results:
+                count_instances(connection, [parents[key_of(r)].study_ref for r in results])
+                jobs.defer_descriptions(connection, [r.header.study_instance_uid for r in results])
+            for uid in uids:
+                events.notify(connection, uid, "arrived")
+        self._parents.remember(parents)
+        return new
 
-def _is_race(error: LostRace | OperationalError | DatabaseUnavailable) -> bool:
+    def _insert_again(self, record: Record) -> Outcome:
+        with self._engine.begin() as connection:
+            hold_open(connection, [record.header.study_instance_uid])
+            outcome = insert_again(
+                connection,
+                record,
+                make_parents(connection, [record]),
+                self._same_bytes,
+                touch_pause=self._touch_pause,
+            )
+            if outcome == "conflict" and self._upload:
+                jobs.defer_uploads(connection, [record.stored.object_key])
+        return outcome
+
+    def _connection(self) -> Connection:
+        """The connection that the common case has for itself, which a commit need not end."""
+        if self._standing is None:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+            self._standing = connection
+        return self._standing
+
+    def _disconnect(self) -> None:
+        connection, self._standing = self._standing, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def _is_race(error: LostRace | DBAPIError | DatabaseUnavailable) -> bool:
     """Whether other writers, and not the database's state, made it fail."""
     if isinstance(error, LostRace):
         return True
-    return isinstance(error.__cause__, DeadlockDetected | SerializationFailure)
+    return isinstance(
+        error.__cause__, DeadlockDetected | SerializationFailure | ForeignKeyViolation
+    )
 
 
 def _without_repeated_uids(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:
@@ -119,7 +212,7 @@ def _without_repeated_uids(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:
     parts: list[list[_Waiting]] = []
     turns: dict[str, int] = {}
     for waiting in batch:
-        uid = waiting.record.sop_instance_uid
+        uid = waiting.record.header.sop_instance_uid
         turn = turns.get(uid, 0)
         turns[uid] = turn + 1
         if turn == len(parts):

@@ -62,10 +62,11 @@ def test_metadata_is_every_attribute_but_pixels(
     archive: Archive, real_file: Callable[[str], Path]
 ) -> None:
     stored = store(archive, real_file("693_UNCR.dcm"))
-    with archive.engine.connect() as connection:
-        (text,) = retrieve.metadata(connection, study=stored.study_instance_uid)
+    (text,) = retrieve.metadata(archive, study=stored.study_instance_uid)
     found = pydicom.Dataset.from_json(orjson.loads(text))
     whole = pydicom.dcmread(real_file("693_UNCR.dcm"), stop_before_pixels=True)
+    for tag in [element.tag for element in whole if element.tag.element == 0]:
+        del whole[tag]  # group lengths are retired (PS3.5 7.2) and say nothing
     del whole[0x00080005]
     del found[0x00080005]
     assert found == whole
@@ -122,8 +123,8 @@ def test_what_is_not_there(archive: Archive, real_file: Callable[[str], Path]) -
             retrieve.find_instance(connection, "1.2.3")
         with pytest.raises(NotFound):
             retrieve.find_instance(connection, stored.sop_instance_uid, Scope("1.2.3"))
-        with pytest.raises(NotFound):
-            retrieve.metadata(connection, study=stored.study_instance_uid, scope=Scope("1.2.3"))
+    with pytest.raises(NotFound):
+        retrieve.metadata(archive, study=stored.study_instance_uid, scope=Scope("1.2.3"))
     for number in (0, 2, -1):
         with pytest.raises(NotFound):
             retrieve.frame(archive, stored, number)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from pacs import events
+from pacs import events, retrieve
 from pacs.archive import Archive
+from pacs.index.batch import hold_open
 from pacs.index.query import Scope
 from pacs.ingest import Source
+from pacs.metadata import describe_study
 from pacs.retrieve import NotFound
 from pacs.study import study_detail
 from pacs.triage import Assessment, Finding, TriageClass, pending_instances, record
@@ -42,8 +44,59 @@ def test_a_study_is_complete_once_it_is_quiet(archive: Archive, make_file: MakeF
         assert settle_quiet_studies(connection, 60) == []
         assert settle_quiet_studies(connection, 0) == [uid]
         assert settle_quiet_studies(connection, 0) == []
-        jobs = connection.execute(text("SELECT task_name, args FROM procrastinate_jobs")).all()
-    assert jobs == [("triage_study", {"study_instance_uid": uid})]
+        jobs = connection.execute(
+            text("SELECT task_name, args FROM procrastinate_jobs ORDER BY id")
+        ).all()
+    of_study = {"study_instance_uid": uid}
+    assert jobs == [("describe_study", of_study), ("triage_study", of_study)]
+
+
+def test_a_study_that_is_being_written_to_is_not_settled(
+    archive: Archive, make_file: MakeFile
+) -> None:
+    uid = archive.ingest.receive([make_file()], MODALITY).study_instance_uid
+    with archive.engine.begin() as writer:
+        hold_open(writer, [uid])
+        with archive.engine.begin() as connection:
+            assert settle_quiet_studies(connection, 0) == []
+    with archive.engine.begin() as connection:
+        assert settle_quiet_studies(connection, 0) == [uid]
+
+
+def test_instances_are_counted_when_the_study_settles_and_after_results(
+    archive: Archive, make_file: MakeFile
+) -> None:
+    for _ in range(3):
+        archive.ingest.receive([make_file(StudyInstanceUID="1.2.3")], MODALITY)
+    with archive.engine.begin() as connection:
+        settle_quiet_studies(connection, 0)
+    assert counted(archive) == (3, 3)
+    archive.ingest.receive([make_file(StudyInstanceUID="1.2.3")], Source("ai", "cxr 1"))
+    assert counted(archive) == (4, 4)
+
+
+def counted(archive: Archive) -> tuple[int, int]:
+    with archive.engine.connect() as connection:
+        row = connection.execute(
+            text(
+                "SELECT (SELECT sum(number_of_instances) FROM studies),"
+                " (SELECT sum(number_of_instances) FROM series)"
+            )
+        ).one()
+    return row[0], row[1]
+
+
+def test_metadata_is_the_same_before_and_after_it_is_written_down(
+    archive: Archive, make_file: MakeFile
+) -> None:
+    for number in range(3):
+        data = make_file(StudyInstanceUID="1.2.3", InstanceNumber=number, PatientName="Đỗ^Thị Ánh")
+        archive.ingest.receive([data], MODALITY)
+    before = retrieve.metadata(archive, study="1.2.3")
+    assert describe_study(archive, "1.2.3") == 3
+    assert describe_study(archive, "1.2.3") == 0
+    assert retrieve.metadata(archive, study="1.2.3") == before
+    assert sum("Đỗ^Thị Ánh" in text for text in before) == 3
 
 
 def test_an_ai_result_does_not_unsettle_its_study(archive: Archive, make_file: MakeFile) -> None:

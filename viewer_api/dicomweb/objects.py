@@ -76,14 +76,13 @@ def instance_metadata(
 
 def _metadata(request: Request, principal: Principal, asked: Target) -> Response:
     media_type = negotiate(request, JSON_OFFERS).media_type
-    with door_of(request).reading() as connection:
-        rows = metadata(
-            connection,
-            study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
-            scope=principal.scope,
-        )
+    rows = metadata(
+        door_of(request).archive,
+        study=asked.study,
+        series=asked.series,
+        instance=asked.instance,
+        scope=principal.scope,
+    )
     record_read(request, principal, "study.metadata", asked.study)
     body = f"[{','.join(rows)}]".encode()
     etag = etag_of(body)

@@ -1,0 +1,83 @@
+"""DICOM JSON of stored instances (PS3.18 F), made from their headers.
+
+A job writes it down once a study has settled; for those who ask earlier it is made on the spot.
+No pixel is read for either.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from pacs.archive import Archive
+from pacs.dicom.header import read_attributes
+from pacs.dicom.json import to_json, to_json_text
+from pacs.dicom.layout import HeadTooShort
+from pacs.index.tables import instance_metadata, instances, series, studies
+from storage.errors import ObjectNotFound
+
+log = logging.getLogger(__name__)
+
+HEAD_BYTES = 64 << 10
+_LARGER_HEAD = 16
+_AT_ONCE = 200
+
+_WRITE = """
+INSERT INTO instance_metadata (instance_ref, dicom_json)
+SELECT r.id, r.dicom_json FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id bigint, dicom_json text)
+ON CONFLICT DO NOTHING
+"""
+
+
+def dicom_json(archive: Archive, object_key: str, size: int) -> str:
+    """All attributes of an object but bulk data, as one line of JSON.
+
+    Reads its beginning, and more of it only where the header goes on. Raises StoreError.
+    """
+    length = HEAD_BYTES
+    while True:
+        head = archive.store.read(object_key, 0, min(length, size))
+        try:
+            dataset = read_attributes(head, archive.settings.max_object_bytes, size)
+            return to_json_text(to_json(dataset))
+        except HeadTooShort:
+            length *= _LARGER_HEAD
+
+
+def describe_study(archive: Archive, study_instance_uid: str) -> int:
+    """Writes down the metadata of those instances of a study that have none yet; how many.
+
+    Idempotent; what it has done stays done where it ends early. Raises StoreUnavailable.
+    """
+    done = 0
+    with archive.engine.connect() as connection:
+        missing = _undescribed(connection, study_instance_uid)
+    for at in range(0, len(missing), _AT_ONCE):
+        rows = _describe(archive, missing[at : at + _AT_ONCE])
+        with archive.engine.begin() as connection:
+            connection.exec_driver_sql(_WRITE, {"rows": orjson.dumps(rows).decode()})
+        done += len(rows)
+    return done
+
+
+def _describe(archive: Archive, missing: Sequence[Row[int, str, int]]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for identity, object_key, size in missing:
+        try:
+            rows.append({"id": identity, "dicom_json": dicom_json(archive, object_key, size)})
+        except ObjectNotFound:
+            log.error("%s is indexed but not in the object store: run `pacs scrub`", object_key)
+    return rows
+
+
+def _undescribed(connection: Connection, study_instance_uid: str) -> Sequence[Row[int, str, int]]:
+    return connection.execute(
+        select(instances.c.id, instances.c.object_key, instances.c.size)
+        .select_from(instances.join(series).join(studies).outerjoin(instance_metadata))
+        .where(
+            studies.c.study_instance_uid == study_instance_uid,
+            instance_metadata.c.instance_ref.is_(None),
+        )
+        .order_by(instances.c.id)
+    ).all()
