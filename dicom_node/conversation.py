@@ -31,11 +31,12 @@ class Conversation:
     def __init__(
         self,
         accepted: socket.socket,
-        address: str,
+        address: tuple[str, int],
         tls: ssl.SSLContext | None,
         timeouts: Timeouts,
     ) -> None:
-        self.address = address
+        self.address = address[0]
+        self._port = address[1]
         self.is_dismissed = False
         """Whether its connection has been broken to make room."""
         self._socket = accepted
@@ -75,7 +76,7 @@ class Conversation:
         """Live through it. Nothing is raised; what matters is in the log, once."""
         try:
             self._shake_hands()
-            connection = Connection(self._socket, self._timeouts)
+            connection = Connection(self._socket, self._timeouts, (self.address, self._port))
             admission = Admission(archive, callers, slots, connection)
             try:
                 self._converse(connection, admission, committers)

@@ -195,7 +195,7 @@ class Node:
         if not self._make_room(str(address[0])):
             accepted.close()
             return
-        conversation = Conversation(accepted, str(address[0]), door.tls, self._timeouts)
+        conversation = Conversation(accepted, address[:2], door.tls, self._timeouts)
         thread = threading.Thread(
             target=self._run, args=(conversation, slots), name="dicom-association", daemon=True
         )

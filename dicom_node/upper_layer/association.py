@@ -246,26 +246,21 @@ class Association:
             self.waiting_since = None
 
     def _read_command(self) -> Message | None:
-        command = bytearray()
-        context_id = 0
-        while not command or not self._is_last:
-            opened = self._next_fragment()
-            if opened is None and command:
-                raise ProtocolError("a release in the middle of a message")
-            if opened is None:
-                return None
-            self.waiting_since = None
-            fragment_context, is_command = opened
-            if not is_command:
-                raise ProtocolError("a data set fragment before its command set")
-            if command and fragment_context != context_id:
-                raise ProtocolError("a command set in two presentation contexts")
-            context_id = fragment_context
+        opened = self._next_fragment()
+        if opened is None:
+            return None
+        self.waiting_since = None
+        context_id, command = opened[0], bytearray()
+        while True:
+            if opened != (context_id, True):
+                raise ProtocolError("a command set is missing, or does not go on")
             if len(command) + self._fragment_bytes > MAX_COMMAND_BYTES:
                 raise ProtocolError(f"a command set of over {MAX_COMMAND_BYTES} bytes")
             command += self._connection.read(self._fragment_bytes)
             self._fragment_bytes = 0
-        return self._message(context_id, command)
+            if self._is_last:
+                return self._message(context_id, command)
+            opened = self._next_fragment()
 
     def _message(self, context_id: int, encoded: bytearray) -> Message:
         context = self.contexts.get(context_id)

@@ -46,8 +46,12 @@ class Connection:
     """A connected socket, plain or TLS. One thread reads; who writes at the same time takes turns
     elsewhere, and never does so over TLS, whose state reading and writing share."""
 
-    def __init__(self, connected: socket.socket, timeouts: Timeouts) -> None:
+    def __init__(
+        self, connected: socket.socket, timeouts: Timeouts, address: tuple[str, int]
+    ) -> None:
         self.timeouts = timeouts
+        self.address = address
+        """IP address and port of the peer."""
         self._socket = connected
         self._tls = connected if isinstance(connected, ssl.SSLSocket) else None
         connected.settimeout(timeouts.stalled if self._tls is not None else None)
@@ -68,12 +72,6 @@ class Connection:
     def is_tls(self) -> bool:
         """Whether it is encrypted."""
         return self._tls is not None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """IP address and port of the peer."""
-        host, port = self._socket.getpeername()[:2]
-        return str(host), int(port)
 
     @property
     def certificate_name(self) -> str | None:

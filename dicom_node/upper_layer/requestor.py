@@ -83,7 +83,7 @@ def _connect(
         connected = socket.create_connection((host, port), timeout=timeouts.connect)
         if tls is not None:
             connected = tls.wrap_socket(connected, server_hostname=host)
-        return Connection(connected, timeouts)
+        return Connection(connected, timeouts, connected.getpeername()[:2])
     except OSError as error:  # of which ssl.SSLError is one
         if connected is not None:
             connected.close()

@@ -56,7 +56,9 @@ def as_acceptor(
 
         def live(side: Ours) -> None:
             try:
-                association = accept(Connection(ours, patience), lambda _proposal: answer)
+                association = accept(
+                    Connection(ours, patience, ("127.0.0.1", 1)), lambda _proposal: answer
+                )
             except AssociationAborted as aborted:
                 side.ended.append(aborted)
                 return
