@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     func,
     select,
     text,
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANSWER_COMMITMENT = "answer_commitment"
-"""The job that checks a transaction and reports its result; its arguments are `_job`'s."""
+"""The job that checks a transaction and reports its result. Its arguments: `commitment`, a number,
+and `asked`, for which time; where it has been asked again since, another job answers."""
 
 # Failure Reason (0008,1197), PS3.3 C.14.1.1
 PROCESSING_FAILURE = 0x0110
@@ -55,7 +58,14 @@ commitments = Table(
     "commitments",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("aet", Text, nullable=False, comment="who asked"),
+    Column("aet", Text, nullable=False, comment="who asked, or was asked"),
+    Column(
+        "ours",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="whether it was we who asked",
+    ),
     Column("transaction_uid", Text, nullable=False),
     Column(
         "requested",
@@ -91,6 +101,9 @@ class Commitment:
 
     id: int
     aet: str
+    """Who asked; of ours, who was asked."""
+    ours: bool
+    """Whether it was we who asked."""
     transaction_uid: str
     asked: int
     requested_at: datetime
@@ -152,6 +165,44 @@ ON CONFLICT (aet, transaction_uid) DO UPDATE SET
   failures = NULL, reported_at = NULL
 RETURNING id, asked
 """
+
+
+def asked(
+    connection: Connection, aet: str, transaction_uid: str, references: Sequence[Reference]
+) -> Commitment:
+    """Keeps a transaction of ours, before `aet` is asked for it."""
+    made = request(connection, aet, transaction_uid, references, answered_by_job=False)
+    connection.execute(update(commitments).where(commitments.c.id == made.id).values(ours=True))
+    return load(connection, made.id)
+
+
+def heard(
+    connection: Connection, aet: str, transaction_uid: str, failures: Mapping[str, int]
+) -> bool:
+    """Keeps the answer to a transaction of ours; whether we had asked for any such."""
+    return bool(
+        connection.execute(
+            update(commitments)
+            .where(
+                commitments.c.aet == aet,
+                commitments.c.transaction_uid == transaction_uid,
+                commitments.c.ours,
+            )
+            .values(failures=dict(failures), reported_at=func.now())
+        ).rowcount
+    )
+
+
+def find(connection: Connection, aet: str, transaction_uid: str) -> Commitment:
+    """The transaction as it stands. Raises NoCommitment."""
+    number = connection.execute(
+        select(commitments.c.id).where(
+            commitments.c.aet == aet, commitments.c.transaction_uid == transaction_uid
+        )
+    ).scalar_one_or_none()
+    if number is None:
+        raise NoCommitment(f"{aet} and we know of no storage commitment {transaction_uid}")
+    return load(connection, number)
 
 
 def load(connection: Connection, number: int) -> Commitment:

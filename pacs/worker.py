@@ -5,8 +5,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import procrastinate
@@ -40,15 +41,22 @@ _DATABASE_TROUBLE = (
 Register = Callable[[procrastinate.App, Archive], None]
 
 
-def run_worker(archive: Archive, ready: Callable[[str], None], register: Register | None) -> None:
-    """Works until SIGTERM or SIGINT, then finishes the jobs in hand.
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What other rooms add to the archive's own tasks."""
 
-    `register` adds the AI's tasks; without it the queue `ai` is left to other machines.
-    """
-    asyncio.run(_work(archive, ready, register))
+    archive: Sequence[Register] = ()
+    """Tasks of the queue `archive`."""
+    ai: Register | None = None
+    """Tasks of the queue `ai`; without them it is left to other machines."""
 
 
-async def _work(archive: Archive, ready: Callable[[str], None], register: Register | None) -> None:
+def run_worker(archive: Archive, ready: Callable[[str], None], rooms: Rooms = Rooms()) -> None:
+    """Works until SIGTERM or SIGINT, then finishes the jobs in hand."""
+    asyncio.run(_work(archive, ready, rooms))
+
+
+async def _work(archive: Archive, ready: Callable[[str], None], rooms: Rooms) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Threads for every job at once: uploads that hang must keep neither triage nor studies waiting.
@@ -57,7 +65,7 @@ async def _work(archive: Archive, ready: Callable[[str], None], register: Regist
         loop.add_signal_handler(number, stop.set)
     while not stop.is_set():
         try:
-            await _work_while_connected(archive, ready, register, stop)
+            await _work_while_connected(archive, ready, rooms, stop)
         except _DATABASE_TROUBLE as error:
             log.error(
                 "no jobs are done until the database answers, trying again every %g s: %s",
@@ -71,15 +79,17 @@ async def _work(archive: Archive, ready: Callable[[str], None], register: Regist
 async def _work_while_connected(
     archive: Archive,
     ready: Callable[[str], None],
-    register: Register | None,
+    rooms: Rooms,
     stop: asyncio.Event,
 ) -> None:
     app = jobs.queue_on(archive.database_url)
     _register_uploads(app, archive)
     _register_descriptions(app, archive)
-    queues = ["archive"]
-    if register is not None:
+    for register in rooms.archive:
         register(app, archive)
+    queues = ["archive"]
+    if rooms.ai is not None:
+        rooms.ai(app, archive)
         queues.append("ai")
     async with app.open_async():
         tasks: list[asyncio.Task[Any]] = [

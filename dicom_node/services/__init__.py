@@ -7,8 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dicom_node.dimse import C_ECHO_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ
-from dicom_node.services import find, get, move, storage, verification
+from dicom_node.dimse import (
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_GET_RQ,
+    C_MOVE_RQ,
+    C_STORE_RQ,
+    N_ACTION_RQ,
+    N_EVENT_REPORT_RQ,
+    N_EVENT_REPORT_RSP,
+)
+from dicom_node.services import commitment, find, get, move, storage, verification
 from dicom_node.services.session import Session
 from dicom_node.upper_layer.association import Message
 from pacs.devices import DeviceService
@@ -52,6 +61,16 @@ SERVICES: tuple[Service, ...] = (
     Service("find", find.serves, {C_FIND_RQ: find.find}, extended=find.EXTENDED),
     Service("move", move.serves, {C_MOVE_RQ: move.move}, extended=move.EXTENDED),
     Service("get", get.serves, {C_GET_RQ: get.get}, extended=get.EXTENDED),
+    Service(
+        "commit",
+        commitment.serves,
+        {
+            N_ACTION_RQ: commitment.act,
+            N_EVENT_REPORT_RQ: commitment.report,
+            N_EVENT_REPORT_RSP: commitment.heard,
+        },
+        remote_may_be_scp=True,  # who reports to us
+    ),
     STORAGE,  # last: it takes SOP classes that nobody knows
 )
 

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dicom_node.errors import AssociationAborted
 from dicom_node.upper_layer.association import Association
 from pacs.archive import Archive
+from pacs.commitment import Commitment
 from pacs.devices import Device
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ class Session:
         self.device = device
         """The known device on the other side; None: a program of this machine that is none."""
         self.stored = self.refused = 0
+        self.reports: dict[int, Commitment] = {}
+        """Storage commitments reported on this association, by the message ID of the report."""
         self._committers = committers
         self._window = association.terms.window.invoked
         self._places = threading.Semaphore(self._window)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import orjson
 
@@ -26,6 +26,9 @@ from pacs.errors import PacsError
 from pacs.logs import configure_logs
 from pacs.settings import Settings
 from storage.errors import StoreError
+
+if TYPE_CHECKING:
+    from pacs.worker import Register
 
 PartName = Literal["api", "dicom", "worker"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
@@ -84,23 +87,27 @@ def _run(
 
 
 def _run_worker(archive: Archive, ready: Callable[[str], None]) -> None:
-    from pacs.worker import run_worker
+    from dicom_node.worker import register as commitments
+    from pacs.worker import Rooms, run_worker
 
-    if not archive.settings.ai:
+    run_worker(archive, ready, Rooms((commitments,), _triage(archive.settings)))
+
+
+def _triage(settings: Settings) -> Register | None:
+    """What adds the AI's tasks to a worker, where this machine has what they need."""
+    if not settings.ai:
         log.info("no triage on this machine, as set (PACS_AI)")
-        run_worker(archive, ready, None)
-        return
+        return None
     missing = [name for name in _AI_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         log.warning(
             "no triage on this machine: %s is not installed (pip install 'filmless[ai]')",
             ", ".join(missing),
         )
-        run_worker(archive, ready, None)
-        return
+        return None
     from ai_models.worker import register
 
-    run_worker(archive, ready, register)
+    return register
 
 
 def _end_with_supervisor() -> None:

@@ -65,7 +65,14 @@ def upgrade() -> None:
     op.create_table(
         "commitments",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("aet", sa.Text(), nullable=False, comment="who asked"),
+        sa.Column("aet", sa.Text(), nullable=False, comment="who asked, or was asked"),
+        sa.Column(
+            "ours",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="whether it was we who asked",
+        ),
         sa.Column("transaction_uid", sa.Text(), nullable=False),
         sa.Column(
             "requested",
