@@ -111,13 +111,12 @@ class Association:
         """
         if self._held:
             return self._held.popleft()
-        while True:
+        while self._machine.state is not State.AWAITING_LOCAL_RELEASE_ANSWER:
             message = self._next_message()
-            if message is None:
-                self._grant_release()
-                return None
-            if not self._is_cancel(message):
+            if message is not None and not self._is_cancel(message):
                 return message
+        self._grant_release()
+        return None
 
     def stream(self, message: Message, sink: Callable[[memoryview], object]) -> int:
         """Hand on its data set as it arrives; returns its length in bytes.

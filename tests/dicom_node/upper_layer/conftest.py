@@ -31,6 +31,7 @@ def connected() -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             theirs = socket.create_connection(listening.getsockname(), timeout=10)
             ours, _ = listening.accept()
+        theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.extend((theirs, ours))
         return theirs, ours
 
