@@ -205,8 +205,8 @@ class Requestor:
     """An association of our own, on which a file is sent as often as a test likes."""
 
     def __init__(self, node: Node, file: Path, **terms: Any) -> None:
-        meta, start = split_dataset(file)
-        self._meta, self._data = meta, file.read_bytes()[start:]
+        self._file = file
+        meta, _ = split_dataset(file)
         context = ProposedContext(
             str(meta.MediaStorageSOPClassUID), (str(meta.TransferSyntaxUID),), 1
         )
@@ -218,16 +218,18 @@ class Requestor:
             **terms,
         )
 
-    def request(self) -> None:
-        """Send the file by C-STORE; do not wait for the answer."""
+    def request(self, file: Path | None = None) -> None:
+        """Send the file, or another of its kind, by C-STORE; do not wait for the answer."""
+        file = file or self._file
+        meta, start = split_dataset(file)
         command = dimse.Command(
             command_field=dimse.C_STORE_RQ,
             message_id=self.association.next_message_id(),
-            affected_sop_class_uid=str(self._meta.MediaStorageSOPClassUID),
-            affected_sop_instance_uid=str(self._meta.MediaStorageSOPInstanceUID),
+            affected_sop_class_uid=str(meta.MediaStorageSOPClassUID),
+            affected_sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
             priority=dimse.MEDIUM,
         )
-        self.association.send(1, command, [self._data])
+        self.association.send(1, command, [file.read_bytes()[start:]])
 
     def answer(self) -> tuple[int | None, int | None]:
         """Message ID and status of the next answer."""
