@@ -12,7 +12,7 @@ from typing import BinaryIO
 from storage.errors import ObjectNotFound, StoreError, StoreUnavailable, disk_error
 from storage.folders import make_folder, make_root, sync_folder
 from storage.keys import check_key, check_prefix, is_visible
-from storage.locks import file_lock
+from storage.locks import SharedLock, file_lock
 from storage.staging import StagedWriter, Staging
 from storage.store import ObjectStat
 
@@ -32,6 +32,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._rename_lock = self.root / ".rename.lock"
+        self._renaming = SharedLock(self._rename_lock)
         self._lasting_folders = {self.root}
         make_root(self.root)
         self._staging = Staging(self.root)
@@ -98,6 +99,7 @@ class LocalStore:
     def close(self) -> None:
         """Remove this store's temporary files."""
         self._staging.close()
+        self._renaming.close()
 
     def discard(self, key: str, file: BinaryIO) -> bool:
         """Remove the object only if it is still the open `file`, not one that replaced it.
@@ -164,7 +166,7 @@ class LocalStore:
         for attempt in range(1, _RENAME_ATTEMPTS + 1):
             try:
                 self._make_lasting(folder)
-                with file_lock(self._rename_lock, shared=True):
+                with self._renaming.held():
                     writer.path.rename(target)
                 return
             except FileNotFoundError:

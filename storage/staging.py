@@ -57,7 +57,10 @@ class Staging:
 
 
 class StagedWriter:
-    """An ObjectWriter into a temporary file, which `publish` turns into the object at commit."""
+    """An ObjectWriter into a temporary file, which `publish` turns into the object at commit.
+
+    Nothing is left under the temporary name once `publish` has succeeded.
+    """
 
     def __init__(
         self, staging: Staging, key: str, publish: Callable[["StagedWriter"], None]
@@ -114,6 +117,7 @@ class StagedWriter:
         """Forget what was written; does nothing once the writer has ended."""
         if self._state == "open":
             self._end("aborted")
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +137,6 @@ class StagedWriter:
     def _end(self, state: Literal["committed", "aborted"]) -> None:
         self._state = state
         os.close(self._file)
-        self.path.unlink(missing_ok=True)
 
 
 def _claim_folder(incoming: Path) -> tuple[Path, int]:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+import psycopg
+from psycopg import Connection as DriverConnection
+from psycopg import Cursor
 from sqlalchemy import Connection
 
 from pacs import events
+from pacs.database.engine import meaning_of
 from pacs.index.counts import count_instances
 from pacs.index.parents import Key, Parents, key_of
 from pacs.index.record import Record
@@ -112,8 +116,15 @@ def close_up(connection: Connection, study_instance_uid: str) -> bool:
     return bool(connection.exec_driver_sql(_TRY_LOCK, values).scalar_one())
 
 
+def cursor_of(connection: Connection) -> Cursor[tuple[str]]:
+    """A cursor of psycopg's on the connection, within its transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, DriverConnection)  # noqa: S101 - there is no other driver
+    return driver.cursor()
+
+
 def insert(
-    connection: Connection,
+    cursor: Cursor[tuple[str]],
     records: Sequence[Record],
     parents: Mapping[Key, Parents],
     *,
@@ -122,13 +133,20 @@ def insert(
 ) -> set[str]:
     """Writes the rows of instances, as one statement; the SOP Instance UIDs that were new.
 
-    No UID may come twice. Studies that were last touched over `touch_pause` seconds ago are
-    touched, and listeners told of them; results of an AI touch nothing.
+    By psycopg's own cursor, one for many batches: what is around it elsewhere costs as much as the
+    statement itself. No UID may come twice. Studies that were last touched over `touch_pause`
+    seconds ago are touched, and listeners told of them; results of an AI touch nothing.
     """
     rows = [_row(record, parents[key_of(record)], version) for record in records]
     rows.sort(key=lambda row: row["sop_instance_uid"])
     values = {"rows": orjson.dumps(rows).decode(), "pause": touch_pause}
-    return set(connection.exec_driver_sql(_INSERT, values).scalars())
+    try:
+        return {uid for (uid,) in cursor.execute(_INSERT, values)}
+    except psycopg.Error as error:
+        meaning = meaning_of(error)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 def insert_again(
@@ -150,9 +168,8 @@ def insert_again(
     if same_bytes(known, record):
         return "duplicate"
     connection.exec_driver_sql(_SUPERSEDE, {"instance": known.id})
-    if not insert(
-        connection, [record], parents, touch_pause=touch_pause, version=known.version + 1
-    ):
+    cursor = cursor_of(connection)
+    if not insert(cursor, [record], parents, touch_pause=touch_pause, version=known.version + 1):
         raise LostRace
     _note_change(connection, known, record)
     count_instances(connection, [known.study_ref, parents[key_of(record)].study_ref])

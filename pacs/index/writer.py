@@ -10,13 +10,23 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import psycopg
+from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, ForeignKeyViolation, SerializationFailure
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pacs import events, jobs
 from pacs.database.errors import DatabaseUnavailable
-from pacs.index.batch import LostRace, Outcome, SameBytes, hold_open, insert, insert_again
+from pacs.index.batch import (
+    LostRace,
+    Outcome,
+    SameBytes,
+    cursor_of,
+    hold_open,
+    insert,
+    insert_again,
+)
 from pacs.index.counts import count_instances
 from pacs.index.parents import KnownParents, key_of, make_parents
 from pacs.index.record import Record
@@ -58,7 +68,7 @@ class IndexWriter:
         self._touch_pause = min(LONGEST_TOUCH_PAUSE, quiet_seconds / 4)
         self._upload = upload
         self._parents = KnownParents()
-        self._standing: Connection | None = None
+        self._standing: tuple[Connection, Cursor[tuple[str]]] | None = None
         self._mutex = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._led = False
@@ -112,7 +122,7 @@ class IndexWriter:
             unavailable = DatabaseUnavailable(f"the index cannot be written: {error}")
             for waiting in batch:
                 waiting.error = unavailable
-        except (DBAPIError, StoreError) as error:
+        except (DBAPIError, psycopg.Error, StoreError) as error:
             if len(batch) == 1:
                 batch[0].error = error
                 return
@@ -136,14 +146,14 @@ class IndexWriter:
                 else self._insert_again(record)
                 for record in records
             }
-        except (LostRace, DBAPIError, DatabaseUnavailable) as error:
+        except (LostRace, DBAPIError, psycopg.Error, DatabaseUnavailable) as error:
             self._disconnect()
             # Tried once more where the connection broke: the database may only have restarted.
             # What was committed without our hearing of it is recognised by its object.
             once_more = tries == _TRIES and isinstance(error, DatabaseUnavailable)
             if not (once_more or (tries > 1 and _is_race(error))):
                 raise
-            if isinstance(error.__cause__, ForeignKeyViolation):
+            if isinstance(_of_psycopg(error), ForeignKeyViolation):
                 self._parents.forget()
             return self._commit(records, tries - 1)
 
@@ -151,13 +161,13 @@ class IndexWriter:
         parents = self._parents.recall(records)
         results = [record for record in records if record.stored.source_kind == "ai"]
         if parents is not None and not results and not self._upload:
-            return insert(self._connection(), records, parents, touch_pause=self._touch_pause)
+            return insert(self._cursor(), records, parents, touch_pause=self._touch_pause)
         with self._engine.begin() as connection:
             uids = sorted({record.header.study_instance_uid for record in records})
             hold_open(connection, uids)
             if parents is None:
                 parents = make_parents(connection, records)
-            new = insert(connection, records, parents, touch_pause=self._touch_pause)
+            new = insert(cursor_of(connection), records, parents, touch_pause=self._touch_pause)
             stored = [record for record in records if record.header.sop_instance_uid in new]
             if self._upload:
                 jobs.defer_uploads(connection, [record.stored.object_key for record in stored])
@@ -183,28 +193,33 @@ class IndexWriter:
                 jobs.defer_uploads(connection, [record.stored.object_key])
         return outcome
 
-    def _connection(self) -> Connection:
-        """The connection that the common case has for itself, which a commit need not end."""
+    def _cursor(self) -> Cursor[tuple[str]]:
+        """That of a connection which the common case has for itself, each statement on its own."""
         if self._standing is None:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-            self._standing = connection
-        return self._standing
+            self._standing = connection, cursor_of(connection)
+        return self._standing[1]
 
     def _disconnect(self) -> None:
-        connection, self._standing = self._standing, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
+        standing, self._standing = self._standing, None
+        if standing is not None:
+            standing[0].invalidate()
+            standing[0].close()
 
 
-def _is_race(error: LostRace | DBAPIError | DatabaseUnavailable) -> bool:
+_Failure = LostRace | DBAPIError | psycopg.Error | DatabaseUnavailable
+
+
+def _is_race(error: _Failure) -> bool:
     """Whether other writers, and not the database's state, made it fail."""
-    if isinstance(error, LostRace):
-        return True
-    return isinstance(
-        error.__cause__, DeadlockDetected | SerializationFailure | ForeignKeyViolation
-    )
+    races = DeadlockDetected | SerializationFailure | ForeignKeyViolation
+    return isinstance(error, LostRace) or isinstance(_of_psycopg(error), races)
+
+
+def _of_psycopg(error: _Failure) -> BaseException | None:
+    """What psycopg itself said."""
+    return error if isinstance(error, psycopg.Error) else error.__cause__
 
 
 def _without_repeated_uids(batch: Sequence[_Waiting]) -> list[list[_Waiting]]:
