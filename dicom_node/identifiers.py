@@ -18,6 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import ImplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
+import pacs.dicom.reading  # noqa: F401
 from dicom_node.character_sets import CharacterSet
 from dicom_node.errors import DicomNodeError
 

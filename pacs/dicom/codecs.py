@@ -25,6 +25,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
+import pacs.dicom.reading  # noqa: F401
 from pacs.errors import PacsError
 
 _PLUGIN = "imagecodecs"
