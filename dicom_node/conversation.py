@@ -74,6 +74,7 @@ class Conversation:
 
     def run(self, archive: Archive, callers: Callers, slots: Slots, committers: Executor) -> None:
         """Live through it. Nothing is raised; what matters is in the log, once."""
+        connection = None
         try:
             self._shake_hands()
             connection = Connection(self._socket, self._timeouts, (self.address, self._port))
@@ -90,8 +91,10 @@ class Conversation:
                 refused.rejection.why,
             )
         except (AssociationAborted, OSError) as error:
-            if not self.is_dismissed:
-                log.warning("connection from %s: %s", self.address, error)
+            # Balancers and monitors connect only to see whether somebody is there.
+            nothing_said = connection is not None and not connection.has_heard
+            level = logging.DEBUG if self.is_dismissed or nothing_said else logging.WARNING
+            log.log(level, "connection from %s: %s", self.address, error)
         except Exception:
             log.exception("connection from %s failed", self.address)
         finally:

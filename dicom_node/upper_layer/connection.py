@@ -98,9 +98,9 @@ class Connection:
         self._received = self._end - self._start
 
     @property
-    def is_between(self) -> bool:
-        """Whether nothing has come since `begin`."""
-        return self._received == 0
+    def has_heard(self) -> bool:
+        """Whether anything has come, since `begin` or at all."""
+        return self._received > 0
 
     def unpack(self, form: struct.Struct) -> tuple[Any, ...]:
         """The next bytes as numbers. Raises TransportTrouble."""
