@@ -2,7 +2,7 @@
 
 Of the transfer syntaxes of a context we take the one that the peer named first, among those that
 the service can read: a sender knows best what its files are in, and nothing is transcoded on the
-way in.
+way in. On the way out, by C-GET, it is one in which everything can be sent.
 """
 
 from collections.abc import Collection
@@ -12,6 +12,7 @@ from dicom_node.services import STORAGE, Service, service_of
 from dicom_node.upper_layer.proposal import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     ACCEPTED,
+    DEFAULT_ROLE,
     TRANSFER_SYNTAXES_NOT_SUPPORTED,
     USER_REJECTION,
     Acceptance,
@@ -22,6 +23,7 @@ from dicom_node.upper_layer.proposal import (
     Window,
 )
 from pacs.devices import Device
+from pacs.dicom.transcoding import TARGETS
 
 MOST_OPERATIONS = 16
 """Operations under way at once on one association, at most."""
@@ -57,15 +59,33 @@ def _answer(context: ProposedContext, proposal: Proposal, device: Device | None)
     service = _service(context.abstract_syntax, proposal)
     if service is None:
         return AnsweredContext(context.id, ABSTRACT_SYNTAX_NOT_SUPPORTED)
-    if device is not None and not device.allows(service.name):
+    role = proposal.roles.get(context.abstract_syntax, DEFAULT_ROLE)
+    is_sent_to = service is STORAGE and role.scp and not role.scu
+    if device is not None and not device.allows("get" if is_sent_to else service.name):
         return AnsweredContext(context.id, USER_REJECTION)
+    chosen = _sent(context, device) if is_sent_to else _received(context, service, device)
+    if chosen is None:
+        return AnsweredContext(context.id, TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    return AnsweredContext(context.id, ACCEPTED, chosen)
+
+
+def _received(context: ProposedContext, service: Service, device: Device | None) -> str | None:
     readable: Collection[str] = service.transfer_syntaxes
     if service is STORAGE and device is not None and device.sends is not None:
         readable = service.transfer_syntaxes.intersection(device.sends)
-    first = next((uid for uid in context.transfer_syntaxes if uid in readable), None)
-    if first is None:
-        return AnsweredContext(context.id, TRANSFER_SYNTAXES_NOT_SUPPORTED)
-    return AnsweredContext(context.id, ACCEPTED, first)
+    return next((uid for uid in context.transfer_syntaxes if uid in readable), None)
+
+
+def _sent(context: ProposedContext, device: Device | None) -> str | None:
+    """Of several transfer syntaxes in which a peer would be sent objects by C-GET: one to which
+    all that is stored can be transcoded, else the first."""
+    takes = device.takes if device is not None else None
+    offered = [
+        uid
+        for uid in context.transfer_syntaxes
+        if uid in STORAGE.transfer_syntaxes and (takes is None or uid in takes)
+    ]
+    return next((uid for uid in offered if uid in TARGETS), next(iter(offered), None))
 
 
 def _service(abstract_syntax: str, proposal: Proposal) -> Service | None:

@@ -233,11 +233,6 @@ def destination(connection: Connection, aet: str) -> Device | None:
     return device if device is not None and device.is_destination else None
 
 
-def is_known(connection: Connection, aet: str, address: str) -> bool:
-    """Whether an enabled device has this AE title and may call from this IP address."""
-    return find(connection, aet, address) is not None
-
-
 def is_this_machine(address: str) -> bool:
     """Whether an IP address is a loopback address, which only this machine can call from."""
     return _plain(address).is_loopback

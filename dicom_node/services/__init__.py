@@ -83,6 +83,9 @@ def service_of(abstract_syntax: str) -> Service | None:
 
 def handler_of(message: Message) -> Handler | None:
     """What serves a request; None: nothing does in its presentation context."""
+    field = message.command.command_field
+    if field == C_STORE_RQ and not message.context.remote_is_scu:
+        return None  # a context in which it is sent objects, and may not be allowed to store
     service = service_of(message.context.abstract_syntax)
     # A SOP class that only the peer knows has been accepted as one of storage.
-    return (service or STORAGE).handlers.get(message.command.command_field)
+    return (service or STORAGE).handlers.get(field)

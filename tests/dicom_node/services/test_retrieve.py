@@ -1,5 +1,6 @@
 """C-GET and C-MOVE: what was received goes out again, byte for byte or transcoded."""
 
+import io
 import socket
 import threading
 import time
@@ -226,6 +227,36 @@ def test_a_device_is_sent_only_what_it_takes(
     assert (responses[-1].Status, workstation.came) == (0xA702, [])
     workstation.get(node, identifier, JPEG2000Lossless, aet="TESTMOD")
     assert [syntax for _, syntax in workstation.came] == [JPEG2000Lossless]
+
+
+def test_of_several_transfer_syntaxes_one_is_agreed_on_that_always_works(
+    node: Node, archive: Archive, make_file: Callable[..., bytes], workstation: Workstation
+) -> None:
+    many(archive, make_file, 1)
+    syntaxes = (JPEG2000Lossless, ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    workstation.get(node, asked("STUDY", StudyInstanceUID="1.8"), *syntaxes)
+    assert [syntax for _, syntax in workstation.came] == [ExplicitVRLittleEndian]
+
+
+def test_who_may_only_retrieve_may_not_store(
+    node: Node, archive: Archive, make_file: Callable[..., bytes], workstation: Workstation
+) -> None:
+    many(archive, make_file, 1)
+    with archive.engine.begin() as connection:
+        devices.add(connection, "VIEWER", services=["get"])
+    responses, _ = workstation.get(node, asked("STUDY", StudyInstanceUID="1.8"), aet="VIEWER")
+    assert (responses[-1].Status, len(workstation.came)) == (0x0000, 1)
+    association = AE("VIEWER").associate(
+        *node.address,
+        contexts=[build_context(CR, ExplicitVRLittleEndian)],
+        ext_neg=[build_role(CR, scp_role=True)],
+        ae_title="FILMLESS",
+    )
+    assert association.is_established
+    association.accepted_contexts[0]._as_scu = True
+    copy = pydicom.dcmread(io.BytesIO(make_file(SOPClassUID=CR)))
+    assert association.send_c_store(copy).Status == 0x0211
+    association.release()
 
 
 def many(archive: Archive, make_file: Callable[..., bytes], count: int) -> list[str]:
