@@ -20,12 +20,14 @@ from benchmarks.running import Server
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 
 _APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 _IMPLEMENTATION = b"2.25.190383254287651273546125341"
 _LARGEST_PDU = 256 * 1024
 _PATIENCE_SECONDS = 600.0
-_C_STORE_RQ, _C_FIND_RQ = 0x0001, 0x0020
+_C_STORE_RQ, _C_FIND_RQ, _C_MOVE_RQ = 0x0001, 0x0020, 0x0021
+_DESTINATION, _DATA_SET, _STATUS, _INSTANCE, _COMPLETED = 0x0600, 0x0800, 0x0900, 0x1000, 0x1021
 _NO_DATA_SET = 0x0101
 _COMMAND, _LAST = 1, 2
 
@@ -80,12 +82,25 @@ class Association:
         )
         answers: list[bytes] = []
         while True:
-            status, data = self._response()
+            response, data = self._response()
+            status = response[_STATUS]
             if status not in (0xFF00, 0xFF01):
                 if status != 0:
                     raise SendFailed(self._name, f"C-FIND ended with status {status:04X}")
                 return answers
             answers.append(data)
+
+    def move(self, identifier: bytes, destination: str) -> int:
+        """How many instances a C-MOVE in Study Root had sent. Raises SendFailed."""
+        command = self._request(STUDY_ROOT_MOVE, _C_MOVE_RQ, {_DESTINATION: destination})
+        context = self._contexts[STUDY_ROOT_MOVE]
+        self._socket.sendall(command + _p_data(context, _LAST, identifier))
+        response, _ = self._response()
+        while response[_STATUS] == 0xFF00:
+            response, _ = self._response()
+        if response[_STATUS] != 0:
+            raise SendFailed(self._name, f"C-MOVE ended with status {response[_STATUS]:04X}")
+        return response.get(_COMPLETED, 0)
 
     def store(self, sop_class: str, uid: str, data_set: Iterable[Buffer]) -> None:
         """C-STORE of a data set in pieces, in the proposed transfer syntax. Raises SendFailed."""
@@ -105,18 +120,20 @@ class Association:
         for piece, last in _with_last(_cut(data_set, self.largest_pdu - 6)):
             head = struct.pack(">BxIIBB", 4, len(piece) + 6, len(piece) + 2, context, _LAST * last)
             self._send_both(head, piece)
-        status, _ = self._response()
+        response, _ = self._response()
+        status = response[_STATUS]
         if status != 0 and status >> 12 != 0xB:
             raise SendFailed(self._name, f"C-STORE ended with status {status:04X}")
 
-    def _request(self, sop_class: str, command_field: int, uid: str = "") -> bytes:
+    def _request(
+        self, sop_class: str, command_field: int, more: dict[int, str] | None = None
+    ) -> bytes:
         """A request with a data set, as a PDU."""
         self._message = self._message % 0xFFFF + 1
         elements: dict[int, int | str] = {0x0002: sop_class, 0x0100: command_field}
-        elements |= {0x0110: self._message, 0x0700: 0, 0x0800: 0}
-        if uid:
-            elements[0x1000] = uid
-        return _p_data(self._contexts[sop_class], _COMMAND | _LAST, _command(elements))
+        elements |= {0x0110: self._message, 0x0700: 0, _DATA_SET: 0, **(more or {})}
+        command = _command(dict(sorted(elements.items())))
+        return _p_data(self._contexts[sop_class], _COMMAND | _LAST, command)
 
     def _send_both(self, head: bytes, piece: Buffer) -> None:
         sent = self._socket.sendmsg([head, piece])
@@ -124,9 +141,10 @@ class Association:
             self._socket.sendall(head[sent:])
         self._socket.sendall(memoryview(piece)[max(0, sent - len(head)) :])
 
-    def _response(self) -> tuple[int, bytes]:
-        """Status and data set of the next response."""
-        command, data, status, whole = b"", [], 0, False
+    def _response(self) -> tuple[dict[int, int], bytes]:
+        """The numbers in the next response's command, and its data set."""
+        command, data, whole = b"", [], False
+        response: dict[int, int] = {}
         while not whole:
             kind, body = self._pdu()
             if kind != 4:
@@ -138,8 +156,9 @@ class Association:
                     continue
                 command += fragment
                 if header & _LAST:
-                    status, whole = _status(command)
-        return status, b"".join(data)
+                    response = _numbers(command)
+                    whole = response[_DATA_SET] == _NO_DATA_SET
+        return response, b"".join(data)
 
     def _pdu(self) -> tuple[int, bytes]:
         head = self._reader.read(6)
@@ -196,17 +215,15 @@ def _command(elements: dict[int, int | str]) -> bytes:
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 
-def _status(command: bytes) -> tuple[int, bool]:
-    """The status in a response, and whether no data set follows it."""
-    status, alone, at = 0, True, 0
+def _numbers(command: bytes) -> dict[int, int]:
+    """The elements of a command that are unsigned short numbers."""
+    numbers, at = {}, 0
     while at < len(command):
-        _, element, length = struct.unpack_from("<HHI", command, at)
-        if element == 0x0900:
-            (status,) = struct.unpack_from("<H", command, at + 8)
-        elif element == 0x0800:
-            alone = struct.unpack_from("<H", command, at + 8)[0] == _NO_DATA_SET
+        element, length = struct.unpack_from("<HI", command, at + 2)
+        if length == 2:
+            (numbers[element],) = struct.unpack_from("<H", command, at + 8)
         at += 8 + length
-    return status, alone
+    return numbers
 
 
 def _p_data(context: int, header: int, value: bytes) -> bytes:

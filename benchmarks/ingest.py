@@ -74,7 +74,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
     with ExitStack() as stack:
         running = _start(plan, folder, cores, stack, say)
         for server in running:
-            _measure(server, LOADS["small"], 0, _warm_up(folder, server), cores)
+            measure(server, LOADS["small"], 0, _warm_up(folder, server), cores)
             server.measure_idle()
         at_rest = {server.name: server.memory_bytes() for server in running}
         samples: list[Sample] = []
@@ -84,7 +84,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
                     shares = _shares(plan, load, associations, number, folder)
                     turn = len(samples) // len(running) % len(running)
                     for server in [*running[turn:], *running[:turn]]:
-                        sample = _measure(server, load, number, shares, cores)
+                        sample = measure(server, load, number, shares, cores)
                         samples.append(sample)
                         say(_line(sample, plan))
                     shutil.rmtree(folder / "load")
@@ -122,9 +122,10 @@ def _shares(plan: Plan, load: Load, associations: int, number: int, folder: Path
     return write(load, count, associations, folder / "load", seed)
 
 
-def _measure(
+def measure(
     server: Server, load: Load, number: int, shares: Sequence[Path], cores: Cores
 ) -> Sample:
+    """Send the shares, each on an association of its own. Raises SendFailed and ServerFailed."""
     files = [file for share in shares for file in share.iterdir()]
     size = sum(file.stat().st_size for file in files)
     # Nobody pays for what the one before has left to be written.

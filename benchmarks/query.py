@@ -57,15 +57,16 @@ class Outcome:
     samples: list[Sample]
 
 
-def _days_and_modality(study: Study) -> dict[str, str]:
-    days = f"{study.day:%Y%m%d}-{study.day + timedelta(days=29):%Y%m%d}"
-    return {"StudyDate": days, "ModalitiesInStudy": study.modality}
+def days_and_modality(study: Study, days: int) -> dict[str, str]:
+    """So many days from the study's own, and its modality."""
+    last = study.day + timedelta(days=days - 1)
+    return {"StudyDate": f"{study.day:%Y%m%d}-{last:%Y%m%d}", "ModalitiesInStudy": study.modality}
 
 
 KINDS: dict[str, Callable[[Study], dict[str, str]]] = {
     "patient ID": lambda study: {"PatientID": study.person.patient_id},
     "accession number": lambda study: {"AccessionNumber": study.accession_number},
-    "30 days and a modality": _days_and_modality,
+    "30 days and a modality": lambda study: days_and_modality(study, 30),
     "name as written": lambda study: {"PatientName": study.person.name},
     "name without diacritics": lambda study: {"PatientName": plain(study.person.name)},
     "beginning of a name": lambda study: {"PatientName": f"{beginning(study.person.name)}*"},
@@ -122,11 +123,15 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
         time.sleep(plan.settle_seconds)  # for what databases do by themselves after a load
         samples: list[Sample] = []
         for number in range(plan.rounds):
-            for kind in KINDS:
+            for kind, asked in KINDS.items():
                 chosen = random.Random(f"{SEED}/{number}/{kind}").choices(studies, k=plan.questions)
                 turn = len(samples) // plan.questions % len(running)
                 for server in [*running[turn:], *running[:turn]]:
-                    samples += _ask(server, kind, number, chosen)
+                    taken = enumerate(ask(server, list(map(asked, chosen))))
+                    samples += [
+                        Sample(server.name, kind, number, position, seconds, answers)
+                        for position, (seconds, answers) in taken
+                    ]
                     say(_line(samples[-plan.questions :], plan))
         versions = {server.name: server.version for server in running}
         return Outcome(plan, cores, versions, load_seconds, samples)
@@ -186,18 +191,20 @@ def tiny_instance(study: Study, uid: str) -> Dataset:
     return image
 
 
-def _ask(server: Server, kind: str, number: int, chosen: Sequence[Study]) -> list[Sample]:
-    """The questions one after another on one association, which is there already."""
-    questions = [identifier(KINDS[kind](study)) for study in chosen]
-    samples = []
+def ask(server: Server, questions: Sequence[dict[str, str]]) -> list[tuple[float, int]]:
+    """Ask one after another on one association, which is there already.
+
+    Returns the seconds and the number of answers of each. Raises SendFailed.
+    """
+    asked = list(map(identifier, questions))
+    taken = []
     with Association(server, CLIENT, {STUDY_ROOT_FIND: IMPLICIT}) as association:
         association.find(identifier({"PatientID": "nobody"}))
-        for position, question in enumerate(questions):
+        for question in asked:
             started = time.perf_counter()
             answers = association.find(question)
-            seconds = time.perf_counter() - started
-            samples.append(Sample(server.name, kind, number, position, seconds, len(answers)))
-    return samples
+            taken.append((time.perf_counter() - started, len(answers)))
+    return taken
 
 
 def _line(samples: Sequence[Sample], plan: Plan) -> str:

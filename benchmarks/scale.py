@@ -1,0 +1,189 @@
+"""Growing: searching among hundreds of thousands of studies, receiving into a large index."""
+
+from __future__ import annotations
+
+import gc
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import filled, hospital, ingest, servers
+from benchmarks.hospital import Study
+from benchmarks.loads import LOADS, write
+from benchmarks.query import KINDS, ask, days_and_modality, plain
+from benchmarks.running import Cores, Server, this_process_held_to
+from pacs.database.embedded import EmbeddedPostgres
+from pacs.database.engine import connect
+from pacs.database.migrate import migrate
+from pacs.index.query import Query, keyword_to_tag, search
+
+SEED = "filmless"
+SMALL, LARGE = "small index", "large index"
+ASKED: dict[str, Callable[[Study], dict[str, str]]] = {
+    "patient ID": KINDS["patient ID"],
+    "accession number": KINDS["accession number"],
+    "7 days and a modality": lambda study: days_and_modality(study, 7),
+    "name prefix without diacritics": lambda study: {"PatientName": f"{plain(study.person.name)}*"},
+    "7 days and nguyen*": lambda study: days_and_modality(study, 7) | {"PatientName": "nguyen*"},
+}
+_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Studies in the large index and in the small one; instances are five or six times as many."""
+
+    studies: int = 200_000
+    studies_of_small: int = 1_700
+    instances_per_series: int = 3
+    questions: int = 200
+    loads: tuple[str, ...] = ("ct", "small")
+    associations: int = 4
+    rounds: int = 5
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to the large index: by C-FIND, all answers, or `pacs.index.query.search`."""
+
+    door: str
+    kind: str
+    seconds: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was measured; `instances` in each index before anything was sent to it."""
+
+    plan: Plan
+    cores: Cores
+    versions: dict[str, str]
+    instances: dict[str, int]
+    questions: list[Question]
+    samples: list[ingest.Sample]
+
+
+def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
+    """Fill two indexes in `folder`, ask the large, send to both. Raises BenchmarkError."""
+    cores = Cores.of_this_machine()
+    questions: list[Question] = []
+    instances = {}
+    chosen: list[Study] = []
+    for name, studies in ((SMALL, plan.studies_of_small), (LARGE, plan.studies)):
+        home = folder / name.replace(" ", "-")
+        made = list(hospital.studies(studies, f"{SEED}/{name}"))
+        instances[name] = plan.instances_per_series * sum(len(study.series) for study in made)
+        chosen = random.Random(SEED).choices(made, k=plan.questions)
+        say(f"{name}: {studies} studies, {instances[name]} instances")
+        with _index(home) as url:
+            filled.fill(url, made, plan.instances_per_series)
+            if name == LARGE:
+                questions += _search(url, chosen, say)
+    with ExitStack() as stack:
+        stack.enter_context(this_process_held_to(cores.clients))
+        running = []
+        for name in instances:
+            home = folder / name.replace(" ", "-")
+            server = stack.enter_context(servers.filmless(home, cores.server, "dicom,worker"))
+            running.append(server)
+        questions += _find(running[-1], chosen, say)
+        for name, server in zip(instances, running, strict=True):
+            server.name = name
+            server.measure_idle()
+        samples = _receive(plan, running, folder, cores, say)
+        versions = {"Filmless": running[0].version}
+    return Outcome(plan, cores, versions, instances, questions, samples)
+
+
+class _index:  # noqa: N801 - a context manager that is called like a function
+    """The database that `pacs serve` will run on in this folder; its URL."""
+
+    def __init__(self, home: Path) -> None:
+        data = home / "data"
+        data.mkdir(parents=True)
+        for path in (home.parent, home, data):
+            path.chmod(0o711)
+        self._server = EmbeddedPostgres(data / "postgres")
+
+    def __enter__(self) -> str:
+        url = self._server.__enter__().url
+        migrate(url)
+        return url
+
+    def __exit__(self, *what: object) -> None:
+        self._server.__exit__(None, None, None)
+
+
+def _search(url: str, chosen: Sequence[Study], say: Callable[[str], None]) -> list[Question]:
+    """As the web asks: the first hundred."""
+    engine = connect(url)
+    # As in a serving process: what was there before the first question is not looked through anew.
+    gc.collect()
+    gc.freeze()
+    questions = []
+    try:
+        for kind, asked in ASKED.items():
+            for study in chosen:
+                matches = {keyword_to_tag(name): value for name, value in asked(study).items()}
+                started = time.perf_counter()
+                with engine.connect() as connection:
+                    found = search(connection, Query("STUDY", matches, limit=_LIMIT))
+                seconds = time.perf_counter() - started
+                questions.append(Question("search", kind, seconds, len(found)))
+            say(_line(questions[-len(chosen) :]))
+    finally:
+        gc.unfreeze()
+        engine.dispose()
+    return questions
+
+
+def _find(server: Server, chosen: Sequence[Study], say: Callable[[str], None]) -> list[Question]:
+    questions = []
+    for kind, asked in ASKED.items():
+        taken = ask(server, list(map(asked, chosen)))
+        questions += [Question("C-FIND", kind, seconds, answers) for seconds, answers in taken]
+        say(_line(questions[-len(chosen) :]))
+    return questions
+
+
+def _receive(
+    plan: Plan,
+    running: list[Server],
+    folder: Path,
+    cores: Cores,
+    say: Callable[[str], None],
+) -> list[ingest.Sample]:
+    samples = []
+    for number in range(-1, plan.rounds):
+        for load in (LOADS[name] for name in plan.loads):
+            count = load.scaled(plan.scale, plan.associations)
+            seed = f"{SEED}/scale/{number}/{load.name}"
+            shares = write(load, count, plan.associations, folder / "load", seed)
+            turn = number % len(running)
+            for server in [*running[turn:], *running[:turn]]:
+                sample = ingest.measure(server, load, number, shares, cores)
+                if number < 0:
+                    continue  # the first time is for both to warm up
+                samples.append(sample)
+                rate = sample.instances / sample.seconds
+                say(
+                    f"round {number + 1}/{plan.rounds}  {load.name:5} {server.name:12} {rate:8.1f} /s"
+                )
+            shutil.rmtree(folder / "load")
+    return samples
+
+
+def _line(questions: Sequence[Question]) -> str:
+    taken = sorted(question.seconds for question in questions)
+    answers = sum(question.answers for question in questions) / len(questions)
+    middle, most = taken[len(taken) // 2], taken[int(len(taken) * 0.95)]
+    return (
+        f"{questions[0].door:7} {questions[0].kind:32} p50 {1000 * middle:7.2f} ms"
+        f"  p95 {1000 * most:7.2f} ms  {answers:6.1f} answers"
+    )
