@@ -92,7 +92,10 @@ class Conversation:
             )
         except (AssociationAborted, OSError) as error:
             # Balancers and monitors connect only to see whether somebody is there.
-            nothing_said = connection is not None and not connection.has_heard
+            if connection is not None:
+                nothing_said = not connection.has_heard
+            else:
+                nothing_said = isinstance(error, (ssl.SSLEOFError, ConnectionError))
             level = logging.DEBUG if self.is_dismissed or nothing_said else logging.WARNING
             log.log(level, "connection from %s: %s", self.address, error)
         except Exception:

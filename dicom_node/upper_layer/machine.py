@@ -70,7 +70,7 @@ class Machine:
         """Why the association is over, or about to be."""
         self._outgoing = b""
         self._fault = (NOT_SPECIFIED, "")
-        self._in_frame = True
+        self._in_frame = True  # whether what comes next is the header of a PDU
         self.sending = threading.RLock()
         """Held while a message is sent, so that its fragments stay together."""
 
@@ -105,6 +105,7 @@ class Machine:
     def lose(self, trouble: TransportTrouble) -> Event:
         """The transport connection has failed us; returns what that is as an event."""
         self.why = self.why or str(trouble)
+        self._in_frame = False
         if isinstance(trouble, ConnectionEnded):
             event = Event.TRANSPORT_CLOSED
         elif (Event.ARTIM_EXPIRED, self.state) in TRANSITIONS:
@@ -144,6 +145,7 @@ class Machine:
         """The service user has had enough: Evt15, where it can still happen."""
         if (Event.ABORT_REQUEST, self.state) in TRANSITIONS:
             self.why = self.why or why
+            self._in_frame = False  # who has had enough may be in the middle of a PDU
             self.fire(Event.ABORT_REQUEST)
 
     def finish(self) -> None:
