@@ -85,7 +85,7 @@ def _sent(context: ProposedContext, device: Device | None) -> str | None:
         for uid in context.transfer_syntaxes
         if uid in STORAGE.transfer_syntaxes and (takes is None or uid in takes)
     ]
-    return next((uid for uid in offered if uid in TARGETS), next(iter(offered), None))
+    return next((uid for uid in TARGETS if uid in offered), next(iter(offered), None))
 
 
 def _service(abstract_syntax: str, proposal: Proposal) -> Service | None:

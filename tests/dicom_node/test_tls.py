@@ -10,16 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.sop_class import ComputedRadiographyImageStorage
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as Get
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Move
 
 from dicom_node.errors import PeerUnavailable
+from dicom_node.send import peer_of
 from dicom_node.server import Node
 from dicom_node.tls import TlsUnusable, calling_context, listening_context
 from dicom_node.upper_layer.proposal import Window
+from pacs import devices
 from pacs.archive import Archive
+from pacs.ingest import Source
 from pacs.settings import Settings, SettingsError, load_settings
 from tests.plugins.dcmtk import program
+from tests.plugins.ports import free_port
 
 RealFile = Callable[[str], Path]
+CR, GET, MOVE = ComputedRadiographyImageStorage, Get, Move
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 
@@ -134,6 +144,55 @@ def test_our_own(
     assert (one.answer(), one.answer()) == ((1, 0x0000), (2, 0x0000))
     one.release()
     assert len(shelf.objects()) == 1
+
+
+def test_retrieval(
+    node: Node, authority: Authority, archive: Archive, real_file: RealFile, tmp_path: Path
+) -> None:
+    """C-GET on an encrypted association, C-MOVE to a device that listens by TLS."""
+    file = real_file("RG1_UNCR.dcm")
+    received = archive.ingest.receive([file.read_bytes()], Source("import", "test"))
+    came: list[bytes] = []
+
+    def take(event: Any) -> int:
+        came.append(event.request.DataSet.getvalue())
+        return 0x0000
+
+    port, (certificate, key) = free_port(), authority.issue("ws1")
+    theirs = archive.settings.model_copy(
+        update={"dicom_tls_certificate": certificate, "dicom_tls_key": key}
+    )
+    ae = AE("WS1")
+    ae.add_supported_context(CR)
+    server = ae.start_server(
+        ("127.0.0.1", port),
+        block=False,
+        ssl_context=listening_context(theirs),
+        evt_handlers=[(evt.EVT_C_STORE, take)],
+    )
+    with archive.engine.begin() as connection:
+        device = devices.add(connection, "WS1", host="127.0.0.1", port=port, tls=True)
+    assert node.tls_address is not None
+    association = ae.associate(
+        *node.tls_address,
+        contexts=[build_context(GET), build_context(MOVE), build_context(CR)],
+        ext_neg=[build_role(CR, scp_role=True)],
+        ae_title="FILMLESS",
+        tls_args=(calling_context(theirs), None),
+        evt_handlers=[(evt.EVT_C_STORE, take)],
+    )
+    assert association.is_established
+    asked = Dataset()
+    asked.QueryRetrieveLevel = "STUDY"
+    asked.StudyInstanceUID = received.study_instance_uid
+    assert [status.Status for status, _ in association.send_c_get(asked, GET)] == [0x0000]
+    moved = list(association.send_c_move(asked, "WS1", MOVE))
+    assert moved[-1][0].Status == 0x0000
+    association.release()
+    server.shutdown()
+    assert [file.read_bytes().endswith(one) and len(one) > 6_000_000 for one in came] == [True] * 2
+    with pytest.raises(PeerUnavailable):
+        peer_of(device, archive.settings).echo()
 
 
 def test_certificate_of_another_authority(
