@@ -171,10 +171,8 @@ def _receive(
                 if number < 0:
                     continue  # the first time is for both to warm up
                 samples.append(sample)
-                rate = sample.instances / sample.seconds
-                say(
-                    f"round {number + 1}/{plan.rounds}  {load.name:5} {server.name:12} {rate:8.1f} /s"
-                )
+                rate = f"{sample.instances / sample.seconds:8.1f} /s"
+                say(f"round {number + 1}/{plan.rounds}  {load.name:5} {server.name:12} {rate}")
             shutil.rmtree(folder / "load")
     return samples
 

@@ -63,7 +63,8 @@ def column_condition(tag: str, key: Key, value: str, values: Values) -> str | No
         return _any_modality(key.sql, _parts(value.replace(",", "\\")), values)
     if key.matching is Matching.EXACT:
         return _texts(key.sql, [normal(part) for part in _parts(value)], values)
-    folded = [fold_name(part) for part in _parts(value)]
+    folds = fold_name if key.matching is Matching.NAME else fold
+    folded = [folds(part) for part in _parts(value)]
     # Nothing but separators and asterisks is a name of which no component is given.
     if any(not part.strip("*= ") for part in folded):
         return None

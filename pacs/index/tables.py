@@ -50,6 +50,11 @@ patients = Table(
     Column("birth_date", Date),
     Column("sex", Text, nullable=False),
     UniqueConstraint("issuer", "patient_id"),
+    Index(
+        "ix_patients_patient_id",
+        "patient_id",
+        postgresql_ops={"patient_id": "text_pattern_ops"},
+    ),
 )
 
 studies = Table(
@@ -91,7 +96,11 @@ studies = Table(
     CheckConstraint(
         "state IN ('arriving','complete','triaged','read','reported','delivered')", name="state"
     ),
-    Index("ix_studies_accession_number", "accession_number"),
+    Index(
+        "ix_studies_accession_number",
+        "accession_number",
+        postgresql_ops={"accession_number": "text_pattern_ops"},
+    ),
     Index("ix_studies_arrived_at", "arrived_at"),
     Index("ix_studies_state", "state", "arrived_at"),
     Index("ix_studies_unsettled", "touched_at", postgresql_where=text("unsettled")),
@@ -101,6 +110,12 @@ studies = Table(
         "ix_studies_patient_name_folded",
         "patient_name_folded",
         postgresql_ops={"patient_name_folded": "text_pattern_ops"},
+    ),
+    # Names of several component groups, which few have where there is one script.
+    Index(
+        "ix_studies_name_groups",
+        "id",
+        postgresql_where=text("patient_name_folded LIKE '%=%'"),
     ),
 )
 

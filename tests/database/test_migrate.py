@@ -7,12 +7,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from procrastinate.schema import SchemaManager
 
 from pacs.database.compare import differences
 from pacs.database.engine import connect
 from pacs.database.errors import DatabaseNewer, DatabaseUnsupported
-from pacs.database.migrate import migrate
+from pacs.database.migrate import configuration, migrate
 from pacs.database.schema import metadata
 
 MIGRATE = "import sys; from pacs.database.migrate import migrate; migrate(sys.argv[1], print)"
@@ -142,3 +143,28 @@ def test_a_server_that_is_too_old_is_refused(
     monkeypatch.setattr("pacs.database.migrate.OLDEST_MAJOR", 99)
     with pytest.raises(DatabaseUnsupported, match=r"is PostgreSQL \d+: 99 or later is needed"):
         migrate(empty_database_url)
+
+
+def test_search_keys_of_older_names_keep_component_groups_apart(empty_database_url: str) -> None:
+    engine = connect(empty_database_url)
+    with engine.connect() as connection:
+        command.upgrade(configuration(connection), "0004")
+        connection.exec_driver_sql(
+            "INSERT INTO patients (issuer, patient_id, name, name_key, sex)"
+            " VALUES ('LOCAL', '1', '', '', '')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO studies (patient_ref, study_instance_uid, patient_name,"
+            " patient_name_folded, patient_sex, accession_number, study_id, description,"
+            " description_folded, referring_physician, referring_physician_folded, attributes)"
+            " SELECT id, '1.2', 'Yamada^Tarou=山田^太郎', 'yamada tarou 山田 太郎', '', '', '', '',"
+            " '', 'A^B', 'a b', '{}' FROM patients"
+        )
+        connection.commit()
+    migrate(empty_database_url)
+    with engine.connect() as connection:
+        keys = connection.exec_driver_sql(
+            "SELECT patient_name_folded, referring_physician_folded FROM studies"
+        ).one()
+    engine.dispose()
+    assert tuple(keys) == ("yamada tarou=山田 太郎", "a b")

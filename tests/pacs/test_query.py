@@ -261,3 +261,8 @@ def test_no_value_breaks_the_database(
             search(connection, Query(level, matches, fuzzy=fuzzy))  # type: ignore[arg-type]
         except QueryError as refusal:
             assert refusal.tag in matches
+
+
+def test_descriptions_keep_their_signs(archive: Archive, make_file: MakeFile) -> None:
+    archive.ingest.receive([make_file(StudyInstanceUID="1", StudyDescription="T1=FS")], MODALITY)
+    assert found(archive, {"StudyDescription": "t1=fs"}) == ["1"]
