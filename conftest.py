@@ -5,8 +5,11 @@ pytest_plugins = [
     "tests.plugins.browser",
     "tests.plugins.dcmtk",
     "tests.plugins.debian_postgres",
+    "tests.plugins.interop",
     "tests.plugins.modality",
     "tests.plugins.postgres",
     "tests.plugins.product",
     "tests.plugins.seaweed",
+    "tests.plugins.tunnel",
+    "tests.plugins.workstation",
 ]

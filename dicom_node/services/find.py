@@ -29,6 +29,7 @@ from dicom_node.identifiers import QUERY_RETRIEVE_LEVEL, AnswerWriter, Key
 from dicom_node.services import query_retrieve
 from dicom_node.services.query_retrieve import UNIQUE_KEYS, Identifier, Refused, negotiated
 from dicom_node.services.session import Session
+from dicom_node.services.trail import record_search
 from dicom_node.upper_layer.association import Message
 from pacs.database.errors import DatabaseError
 from pacs.index.attributes import is_key
@@ -85,6 +86,7 @@ def _answer(session: Session, message: Message) -> int:
     pending = response_to(message.command, PENDING if complete else PENDING_WITHOUT_OPTIONAL_KEYS)
     association, message_id = session.association, message.command.message_id or 0
     try:
+        record_search(session, query.level, query.matches)
         with (
             session.archive.engine.connect() as connection,
             closing(cast(Matches, search_all(connection, query))) as found,

@@ -27,10 +27,10 @@ from dicom_node.identifiers import AnswerWriter
 from dicom_node.services import query_retrieve
 from dicom_node.services.query_retrieve import UNIQUE_KEYS, Identifier, Refused
 from dicom_node.services.session import Session
+from dicom_node.services.trail import record_retrieval
 from dicom_node.storage_user import NoContext, StorageUser, transcoded
 from dicom_node.upper_layer.association import Context, Message
 from dicom_node.upper_layer.connection import Buffer
-from pacs.audit.events import record
 from pacs.database.errors import DatabaseError
 from pacs.dicom.header import is_uid
 from pacs.dicom.transcoding import CannotTranscode
@@ -68,7 +68,7 @@ def wanted(session: Session, message: Message) -> list[Outgoing]:
                 DATA_SET_DOES_NOT_MATCH, "a unique key below its level", UNIQUE_KEYS[level]
             )
     try:
-        with session.archive.engine.begin() as connection:
+        with session.archive.engine.connect() as connection:
             found = outgoing(
                 connection,
                 patient_id=patient_id,
@@ -77,16 +77,7 @@ def wanted(session: Session, message: Message) -> list[Outgoing]:
                 series=keys["SERIES"],
                 instances=keys["IMAGE"],
             )
-            remote = session.association.remote
-            for study in dict.fromkeys(one.study_instance_uid for one in found):
-                record(
-                    connection,
-                    f"device:{remote.aet}",
-                    "study.retrieve",
-                    "ok",
-                    study_instance_uid=study,
-                    address=remote.address,
-                )
+        record_retrieval(session, dict.fromkeys(one.study_instance_uid for one in found))
     except (DatabaseError, DBAPIError) as error:
         log.warning("%s: a retrieval cannot be answered: %s", session.association.remote, error)
         raise Refused(CANNOT_CALCULATE_MATCHES, "cannot answer now, please try later") from error

@@ -1,17 +1,19 @@
 """Studies to be found and sent, and DCMTK's programs that ask for them."""
 
-import io
 import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom import Dataset
+from pynetdicom.sop_class import ComputedRadiographyImageStorage
 
 from dicom_node.server import Node
+from pacs import devices
 from pacs.archive import Archive
 from pacs.ingest import Source
 from tests.plugins.dcmtk import program
@@ -89,6 +91,37 @@ def datasets(filled: dict[str, bytes]) -> dict[str, bytes]:
     return {uid: dataset_bytes(file) for uid, file in filled.items()}
 
 
+@pytest.fixture
+def many(archive: Archive, make_file: Callable[..., bytes]) -> Callable[[int], list[str]]:
+    """Takes in so many radiographs of study 1.8; their SOP Instance UIDs."""
+
+    def make(count: int) -> list[str]:
+        uids = [f"1.8.1.{number}" for number in range(count)]
+        for number, uid in enumerate(uids):
+            file = make_file(
+                StudyInstanceUID="1.8",
+                SeriesInstanceUID="1.8.1",
+                SOPInstanceUID=uid,
+                SOPClassUID=ComputedRadiographyImageStorage,
+                InstanceNumber=number + 1,
+            )
+            archive.ingest.receive([file], MODALITY)
+        return uids
+
+    return make
+
+
+@pytest.fixture
+def destination(archive: Archive) -> Callable[..., devices.Device]:
+    """Makes known a device of that AE title that listens on a port of this machine."""
+
+    def make(aet: str, port: int, **properties: Any) -> devices.Device:
+        with archive.engine.begin() as connection:
+            return devices.add(connection, aet, host="127.0.0.1", port=port, **properties)
+
+    return make
+
+
 @dataclass(frozen=True)
 class Client:
     """DCMTK's findscu, movescu and getscu."""
@@ -164,8 +197,3 @@ class Client:
 def client(node: Node, tmp_path: Path) -> Client:
     """DCMTK as a workstation."""
     return Client(node, tmp_path)
-
-
-def read(file: bytes) -> Dataset:
-    """A Part 10 file."""
-    return pydicom.dcmread(io.BytesIO(file))
