@@ -23,6 +23,7 @@ from dicom_node.tls import calling_context
 from dicom_node.upper_layer.association import Association
 from dicom_node.upper_layer.proposal import ProposedContext, Role
 from dicom_node.upper_layer.requestor import MAX_CONTEXTS, associate
+from dicom_node.upper_layer.timeouts import Timeouts
 from pacs.devices import Device
 from pacs.dicom.errors import NotDicom
 from pacs.dicom.part10 import MAX_FILE_META_BYTES, read_file_meta
@@ -30,6 +31,8 @@ from pacs.outgoing import StoredObject
 from pacs.settings import Settings
 
 VERIFICATION = "1.2.840.10008.1.1"
+ANSWER_SECONDS = 180.0
+"""Slow archives take that long to make a large object safe."""
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit and Implicit VR Little Endian, for whatever is no stored object."""
 
@@ -60,6 +63,7 @@ class Peer:
             contexts=contexts,
             roles=roles,
             tls=self.tls,
+            timeouts=Timeouts(idle=ANSWER_SECONDS),
         )
 
     def echo(self) -> None:

@@ -16,6 +16,7 @@ import pydicom
 import pytest
 
 from pacs.cli import main
+from tests.plugins.dcmtk import StoreScp
 
 PACS = [sys.executable, "-m", "pacs.cli"]
 CT = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
@@ -139,7 +140,7 @@ def test_a_token_is_shown_once_and_revoked(pacs: Run) -> None:
     assert "does not permit" in refused.stderr
 
 
-def test_a_device_comes_and_goes(pacs: Run) -> None:
+def test_a_device_comes_and_goes(pacs: Run, storescp: StoreScp) -> None:
     pacs("devices", "add", "CR1", "--network", "10.1.2.3/24", "--description", "X-quang 1")
     (device,) = json.loads(pacs("devices", "list", "--json").stdout)
     assert (device["aet"], device["network"]) == ("CR1", "10.1.2.0/24")
@@ -173,6 +174,9 @@ def test_a_device_comes_and_goes(pacs: Run) -> None:
         "character set"
         in pacs("devices", "set", "CR1", "--character-set", "UTF-8", status=1).stderr
     )
+    assert "listens" in pacs("devices", "echo", "CR1", status=1).stderr
+    pacs("devices", "set", "CR1", "--host", "127.0.0.1", "--port", str(storescp.port))
+    assert json.loads(pacs("devices", "echo", "CR1", "--json").stdout)["aet"] == "CR1"
     pacs("devices", "remove", "CR1")
     pacs("devices", "remove", "CR1", status=1)
 

@@ -4,14 +4,16 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filereader import read_dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, ImplicitVRLittleEndian
 
 from pacs.dicom.transcoding import CannotTranscode, transcode
 
@@ -82,6 +84,21 @@ def test_deflated(target: str) -> None:
     assert isinstance(name, str)
     became = transcoded(Path(name), target)
     assert np.array_equal(became.pixel_array, pydicom.dcmread(name).pixel_array)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_high_throughput_jpeg_2000(target: str, real_file: RealFile, tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(real_file("693_UNCR.dcm"))
+    pixels = dataset.pixel_array
+    encoded = bytes(imagecodecs.htj2k_encode(pixels, reversible=True))
+    dataset.PixelData = encapsulate([encoded])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.save_as(tmp_path / "htj2k.dcm")
+    became = transcoded(tmp_path / "htj2k.dcm", target)
+    assert np.array_equal(became.pixel_array, pixels)
+    assert became.PhotometricInterpretation == "MONOCHROME2"
+    assert "LossyImageCompression" not in became or became.LossyImageCompression != "01"
 
 
 def test_objects_without_pixels(make_file: Callable[..., bytes], tmp_path: Path) -> None:
