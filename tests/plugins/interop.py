@@ -135,7 +135,7 @@ def ours() -> Iterator[Ours]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "TLS"])
+@pytest.fixture(scope="session", params=[False, True], ids=["plain", "TLS"])
 def tls(request: pytest.FixtureRequest) -> bool:
     """Whether everybody speaks TLS."""
     return bool(request.param)
