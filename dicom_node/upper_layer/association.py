@@ -10,7 +10,7 @@ from dicom_node.dimse import C_CANCEL_RQ, C_STORE_RQ, MAX_COMMAND_BYTES, Command
 from dicom_node.errors import AssociationAborted, ProtocolError
 from dicom_node.upper_layer.connection import Buffer, TransportTrouble
 from dicom_node.upper_layer.fragments import message_pdus, repeated_message_pdus
-from dicom_node.upper_layer.machine import Machine
+from dicom_node.upper_layer.machine import PDU_HEADER, Machine
 from dicom_node.upper_layer.proposal import Window
 from dicom_node.upper_layer.states import TRANSITIONS, Event, State
 
@@ -21,6 +21,7 @@ MOST_HELD_MESSAGES = 16
 # Length of the item, presentation context ID, message control header (PS3.8 9.3.5.1, E.2)
 _FRAGMENT = struct.Struct(">IBB")
 _COMMAND, _LAST = 0x01, 0x02
+HEADER_BYTES = PDU_HEADER.size + _FRAGMENT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,9 @@ class Association:
         total, take = 0, self._connection.take
         try:
             while True:
+                then = 0 if self._is_last else HEADER_BYTES
                 while self._fragment_bytes:
-                    part = take(self._fragment_bytes)
+                    part = take(self._fragment_bytes, then)
                     self._fragment_bytes -= len(part)
                     total += len(part)
                     sink(part)

@@ -20,6 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 FIRST_BUFFER_BYTES = 64 << 10
 LARGE_BUFFER_BYTES = 512 << 10
+WORTH_WAITING_BYTES = 8 << 10
 MOST_PARTS_A_WRITE = 512  # the system takes 1024 (IOV_MAX)
 JOINED_TLS_BYTES = 128 << 10
 
@@ -111,13 +112,14 @@ class Connection:
         self._start += size
         return values
 
-    def take(self, most: int) -> memoryview:
+    def take(self, most: int, then: int = 0) -> memoryview:
         """The next bytes that are there, at least one, at most so many: valid until the next call.
 
-        Raises TransportTrouble.
+        Where `most` is much, it is waited for, with the `then` bytes that are sure to follow it:
+        one wait for a fragment and the next one's header. Raises TransportTrouble.
         """
         if self._start == self._end:
-            self._fill()
+            self._fill(most + then if most >= WORTH_WAITING_BYTES else 0)
         stop = min(self._start + most, self._end)
         taken = self._view[self._start : stop]
         self._start = stop
@@ -176,13 +178,17 @@ class Connection:
         while self._end - self._start < size:
             self._fill()
 
-    def _fill(self) -> None:
-        """Receive what there is behind what has not been taken."""
+    def _fill(self, wanted: int = 0) -> None:
+        """Receive what there is behind what has not been taken, or so much."""
         if self._start == self._end:
             self._start = self._end = 0
         self._allow()
         try:
-            count = self._socket.recv_into(self._view[self._end :])
+            if wanted and self._tls is None:
+                room = min(wanted, len(self._buffer) - self._end)
+                count = self._socket.recv_into(self._view[self._end :], room, socket.MSG_WAITALL)
+            else:
+                count = self._socket.recv_into(self._view[self._end :])
         except _SILENT as error:
             raise PeerSilent("the peer has fallen silent") from error
         except (OSError, ValueError) as error:
