@@ -16,7 +16,7 @@ from dicom_node.upper_layer.association import Association, Context
 from dicom_node.upper_layer.connection import Buffer
 from dicom_node.upper_layer.proposal import ProposedContext
 from dicom_node.upper_layer.requestor import MAX_CONTEXTS
-from pacs.dicom.transcoding import TARGETS, can_transcode, transcode
+from pacs.dicom.transcoding import TARGETS, CannotTranscode, can_transcode, transcode
 from storage.errors import StoreError
 
 IN_MEMORY_BYTES = 16 << 20
@@ -140,8 +140,13 @@ def transcoded(stored: BinaryIO, target: str) -> Iterator[Iterator[Buffer]]:
     Raises CannotTranscode.
     """
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as out:
-        transcode(stored, target, cast(BinaryIO, out))
-        out.seek(0)
+        try:
+            transcode(stored, target, cast(BinaryIO, out))
+            out.seek(0)
+        except OSError as error:
+            raise CannotTranscode(
+                f"it cannot be read or written: {error.strerror or error}"
+            ) from error
         yield iter(lambda: out.read(_PIECE_BYTES), b"")
 
 

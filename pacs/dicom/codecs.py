@@ -19,6 +19,7 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -39,7 +40,9 @@ _DECODE: dict[UID, Callable[[bytes], NDArray[Any]]] = {
     JPEGLSNearLossless: imagecodecs.jpegls_decode,
     JPEGLossless: imagecodecs.ljpeg_decode,
     JPEGLosslessSV1: imagecodecs.ljpeg_decode,
+    JPEGExtended12Bit: imagecodecs.jpeg8_decode,
 }
+_BECOMES_RGB = (PhotometricInterpretation.YBR_ICT, PhotometricInterpretation.YBR_RCT)
 
 DECODER_DEPENDENCIES = dict.fromkeys(_DECODE, ("imagecodecs",))
 
@@ -59,7 +62,8 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
     runner.set_option("bits_allocated", array.dtype.itemsize * 8)
     runner.set_option("planar_configuration", 0)
     photometric = runner.photometric_interpretation
-    if photometric in (PhotometricInterpretation.YBR_ICT, PhotometricInterpretation.YBR_RCT):
+    is_jpeg_colour = runner.transfer_syntax == JPEGExtended12Bit and array.ndim == 3
+    if photometric in _BECOMES_RGB or is_jpeg_colour:
         runner.set_option("photometric_interpretation", PhotometricInterpretation.RGB)
     if runner.pixel_representation == 1 and array.dtype.kind == "u":
         signed = array.astype(array.dtype.newbyteorder("<")).view(f"<i{array.dtype.itemsize}")

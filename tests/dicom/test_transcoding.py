@@ -101,6 +101,16 @@ def test_high_throughput_jpeg_2000(target: str, real_file: RealFile, tmp_path: P
     assert "LossyImageCompression" not in became or became.LossyImageCompression != "01"
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_twelve_bits_of_jpeg(target: str) -> None:
+    name = get_testdata_file("JPEG-lossy.dcm", download=False)
+    assert isinstance(name, str)
+    became = transcoded(Path(name), target)
+    assert became.pixel_array.shape == (1024, 256)
+    assert 200 < became.pixel_array.max() < 4096
+    assert became.LossyImageCompression == "01"
+
+
 def test_objects_without_pixels(make_file: Callable[..., bytes], tmp_path: Path) -> None:
     dataset = pydicom.dcmread(io.BytesIO(make_file(PatientName="Nguyễn^Văn^Đức")))
     del dataset.PixelData
