@@ -33,6 +33,7 @@ from pacs.settings import Settings
 VERIFICATION = "1.2.840.10008.1.1"
 ANSWER_SECONDS = 180.0
 """Slow archives take that long to make a large object safe."""
+_USUAL_FILE_META_BYTES = 2048
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit and Implicit VR Little Endian, for whatever is no stored object."""
 
@@ -164,7 +165,10 @@ class _Sendable:
         try:
             meta = read_file_meta_info(file)
             with file.open("rb") as opened:
-                start = read_file_meta(opened.read(MAX_FILE_META_BYTES))
+                head = opened.read(_USUAL_FILE_META_BYTES)
+                start = read_file_meta(head)
+                if start is None:
+                    start = read_file_meta(head + opened.read(MAX_FILE_META_BYTES))
         except (InvalidDicomError, NotDicom, OSError) as error:
             raise NotSendable(file, f"is no DICOM file: {error}") from error
         if start is None:
