@@ -1,6 +1,8 @@
 """All that stands between a clone and a running product: virtual environment, packages, web pages.
 
-    python3 scripts/prepare.py [packages|web|all]
+    python3 scripts/prepare.py [packages|web|dcmjs-dimse|all]
+
+`dcmjs-dimse` is what tests of other people's DICOM run on Node; it is not part of `all`.
 
 Only what changed since the last time is done again.
 """
@@ -36,6 +38,9 @@ PAGES = ROOT / "viewer_api" / "static"
 WEB_BUILT = ROOT / ".cache" / "web-built"
 OLDEST_NODE = 20
 
+DCMJS_DIMSE = ROOT / "tests" / "system" / "dcmjs_dimse"
+DCMJS_DIMSE_READY = ROOT / ".cache" / "dcmjs-dimse"
+
 
 def packages(extras: tuple[str, ...]) -> None:
     """The virtual environment with our packages, at the versions of constraints.txt."""
@@ -60,7 +65,7 @@ def packages(extras: tuple[str, ...]) -> None:
 
 def web() -> None:
     """The pages of the reading room, built into viewer_api/static."""
-    wanted = _digest_of_web()
+    wanted = _digest_of(WEB)
     if PAGES.is_dir() and WEB_BUILT.exists() and WEB_BUILT.read_text() == wanted:
         return
     npm, environment = _node()
@@ -73,6 +78,27 @@ def web() -> None:
     do("building the web pages (about 20 seconds)", *npm, "run", "build", cwd=WEB, env=environment)
     WEB_BUILT.parent.mkdir(exist_ok=True)
     WEB_BUILT.write_text(wanted)
+
+
+def dcmjs_dimse() -> None:
+    """dcmjs-dimse and the program that drives it, with `node` beside them, in the cache."""
+    wanted, done = _digest_of(DCMJS_DIMSE), DCMJS_DIMSE_READY / "prepared"
+    if done.exists() and done.read_text() == wanted:
+        return
+    shutil.rmtree(DCMJS_DIMSE_READY, ignore_errors=True)
+    shutil.copytree(DCMJS_DIMSE, DCMJS_DIMSE_READY, ignore=shutil.ignore_patterns("node_modules"))
+    npm, environment = _node()
+    do(
+        "fetching dcmjs-dimse for the tests (about 5 seconds, 38 MB)",
+        *(*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
+        cwd=DCMJS_DIMSE_READY,
+        env=environment,
+    )
+    node = shutil.which("node", path=environment.get("PATH"))
+    if node is None:
+        raise StepError("npm is there without node: install Node again")
+    (DCMJS_DIMSE_READY / "node").symlink_to(node)
+    done.write_text(wanted)
 
 
 def npm(*arguments: str) -> None:
@@ -147,11 +173,11 @@ def _digest_of_requirements() -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _digest_of_web() -> str:
+def _digest_of(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(WEB.rglob("*")):
+    for file in sorted(folder.rglob("*")):
         if file.is_file() and "node_modules" not in file.parts:
-            digest.update(str(file.relative_to(WEB)).encode() + b"\0" + file.read_bytes())
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 
@@ -164,6 +190,8 @@ def main() -> None:
         if not _runs(PYTHON):
             _make_environment()
         web()
+    if what == "dcmjs-dimse":
+        dcmjs_dimse()
     say("prepared")
 
 

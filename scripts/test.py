@@ -65,6 +65,7 @@ def main() -> None:
     prepare.web()
     if not lint_only:
         other_peoples_programs()
+        prepare.dcmjs_dimse()
     checks()
     if not lint_only:
         tests()

@@ -25,16 +25,24 @@ class Authority:
         )
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """A certificate and its key for one machine."""
+        """A certificate and its key for a program on this machine."""
         key, request = self.folder / f"{name}.key", self.folder / f"{name}.csr"
         certificate = self.folder / f"{name}.pem"
         openssl(
             *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
-            *("-keyout", key, "-out", request),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", request),
         )
         openssl(
             *("x509", "-req", "-days", "2", "-in", request, "-CA", self.certificate),
-            *("-CAkey", self._key, "-CAcreateserial", "-out", certificate),
+            *(
+                "-CAkey",
+                self._key,
+                "-CAcreateserial",
+                "-copy_extensions",
+                "copy",
+                "-out",
+                certificate,
+            ),
         )
         return certificate, key
 
