@@ -8,7 +8,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    delete,
     false,
     func,
     select,
@@ -51,6 +52,8 @@ PROCESSING_FAILURE = 0x0110
 NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 
+KEPT_FOR = timedelta(days=30)
+"""How long a transaction is known after its result has been heard."""
 CHUNK_BYTES = 1 << 20
 _AT_ONCE = 1000
 
@@ -236,7 +239,12 @@ def checked(archive: "Archive", commitment: Commitment) -> Commitment:
 
 
 def reported(connection: Connection, commitment: Commitment) -> None:
-    """Notes that whoever asked has heard the result."""
+    """Notes that whoever asked has heard the result; forgets what was heard long ago."""
+    connection.execute(
+        delete(commitments).where(
+            ~commitments.c.ours, commitments.c.reported_at < func.now() - KEPT_FOR
+        )
+    )
     connection.execute(
         update(commitments)
         .where(commitments.c.id == commitment.id, commitments.c.asked == commitment.asked)

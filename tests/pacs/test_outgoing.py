@@ -153,6 +153,10 @@ def test_from_s3(
         with ReadAhead(archive, wanted) as ahead:
             came = {one.sop_instance_uid: read(stored) for one, stored in ahead}
         assert came == sent
+        monkeypatch.setattr("pacs.outgoing.LARGEST_FETCHED_AHEAD", 0)  # all are large now
+        with ReadAhead(archive, wanted) as ahead:
+            came = {one.sop_instance_uid: read(stored) for one, stored in ahead}
+        assert came == sent
         archive.store.delete(wanted[3].object_key)
         with ReadAhead(archive, wanted) as ahead:
             missing = [isinstance(stored, StoreError) for _, stored in ahead]

@@ -201,6 +201,25 @@ def test_who_listens_nowhere_hears_it_where_it_asked(
         assert commitment.find(connection, "MOD1", uid).reported_at is not None
 
 
+def test_what_was_heard_long_ago_is_forgotten(
+    archive: Archive, modality: Modality, known: devices.Device, filled: Any
+) -> None:
+    modality.listen()
+    old, new = str(generate_uid()), str(generate_uid())
+    modality.ask([(CR, "1.1.1.1")], uid=old)
+    work(archive)
+    with archive.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE commitments SET reported_at = now() - interval '31 days'"
+        )
+    modality.ask([(CR, "1.1.1.1")], uid=new)
+    work(archive)
+    with archive.engine.connect() as connection:
+        assert commitment.find(connection, "MOD1", new).reported_at is not None
+        with pytest.raises(commitment.NoCommitment):
+            commitment.find(connection, "MOD1", old)
+
+
 @pytest.mark.parametrize(
     ("references", "wrong", "status"),
     [
