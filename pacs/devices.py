@@ -36,7 +36,7 @@ from pacs.errors import PacsError
 DeviceService = Literal["echo", "store", "find", "move", "get", "commit"]
 SERVICES: tuple[DeviceService, ...] = get_args(DeviceService)
 
-_REGISTRATIONS = (6, 13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 203)
+_REGISTRATIONS = (6, 13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166)
 DEFAULT_CHARACTER_SET = "ISO_IR 192"
 # PS3.3 C.12.1.1.2: one of the first, or several of the second, the first of which may be empty.
 CHARACTER_SETS = frozenset(

@@ -84,8 +84,12 @@ def act(session: Session, message: Message) -> None:
 def heard(session: Session, message: Message) -> None:
     """Take note of an N-EVENT-REPORT-RSP to what was reported on this association."""
     asked = session.reports.pop(message.command.message_id_being_responded_to or 0, None)
-    if asked is not None:
+    if asked is None:
+        return
+    try:
         _note(session.archive, asked, message.command.status or SUCCESS)
+    except (DatabaseError, DBAPIError) as error:
+        log.warning("that %s has heard of its commitment is not kept: %s", asked.aet, error)
 
 
 def report(session: Session, message: Message) -> None:

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.character_sets import CharacterSet, ascii_letters
 from dicom_node.identifiers import AnswerWriter, Key, UnreadableIdentifier, read_identifier
+from pacs.devices import CHARACTER_SETS, CODE_EXTENSIONS
 
 UTF8 = CharacterSet("ISO_IR 192")
 LONG_NAME = "Công Tằng Tôn Nữ^Thị^Phương Thảo Nguyên Hương Trà=阮氏芳草=グエン"
@@ -135,6 +136,13 @@ def test_each_peer_hears_what_it_can_read(terms: str, name: str, expected: str |
 def test_any_text_has_ascii_letters(text: str) -> None:
     assert ascii_letters(text).isascii()
     assert all(term.encode(text) is not None for term in (CharacterSet("ISO_IR 100"), UTF8))
+
+
+@pytest.mark.parametrize("term", sorted(CHARACTER_SETS | CODE_EXTENSIONS))
+def test_whatever_a_device_may_be_answered_in_is_known(term: str) -> None:
+    for character_set in (CharacterSet(term), CharacterSet(f"\\{term}")):
+        assert character_set.encode("A") == character_set.encode_name("A") == b"A"
+        assert character_set.encode("Đức")
 
 
 def test_no_such_character_set() -> None:
