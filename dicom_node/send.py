@@ -2,13 +2,10 @@
 B, J)."""
 
 import ssl
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 
 from dicom_node.dimse import C_ECHO_RQ, C_ECHO_RSP, SUCCESS, Command, is_warning
 from dicom_node.errors import (
@@ -34,6 +31,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 ANSWER_SECONDS = 180.0
 """Slow archives take that long to make a large object safe."""
 _USUAL_FILE_META_BYTES = 2048
+_PREAMBLE_BYTES = 132
 UNCOMPRESSED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 """Explicit and Implicit VR Little Endian, for whatever is no stored object."""
 
@@ -163,27 +161,39 @@ class _Sendable:
     def of(cls, file: Path) -> "_Sendable":
         """Raises NotSendable."""
         try:
-            meta = read_file_meta_info(file)
-            with file.open("rb") as opened:
+            with file.open("rb", buffering=0) as opened:
                 head = opened.read(_USUAL_FILE_META_BYTES)
-                start = read_file_meta(head)
-                if start is None:
-                    start = read_file_meta(head + opened.read(MAX_FILE_META_BYTES))
-        except (InvalidDicomError, NotDicom, OSError) as error:
+                meta = read_file_meta(head)
+                if meta is None:
+                    head += opened.read(MAX_FILE_META_BYTES)
+                    meta = read_file_meta(head)
+        except (NotDicom, OSError) as error:
             raise NotSendable(file, f"is no DICOM file: {error}") from error
-        if start is None:
+        if meta is None:
             raise NotSendable(file, "ends within its file meta information")
+        uids = _uids(head[: meta.dataset_start])
+        for element, name in _NEEDED.items():
+            if not uids.get(element):
+                raise NotSendable(file, f"its file meta information has no {name}")
+        sop_class_uid, sop_instance_uid = (uids[element] for element in _NEEDED)
         return cls(
-            file,
-            _value(file, meta, "MediaStorageSOPClassUID"),
-            _value(file, meta, "MediaStorageSOPInstanceUID"),
-            start.transfer_syntax_uid,
-            start.dataset_start,
+            file, sop_class_uid, sop_instance_uid, meta.transfer_syntax_uid, meta.dataset_start
         )
 
 
-def _value(file: Path, meta: FileMetaDataset, name: str) -> str:
-    value = str(meta.get(name) or "")
-    if not value:
-        raise NotSendable(file, f"its file meta information has no {name}")
-    return value
+_NEEDED = {0x0002: "MediaStorageSOPClassUID", 0x0003: "MediaStorageSOPInstanceUID"}
+_SHORT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<I")
+
+
+def _uids(meta: bytes) -> dict[int, str]:
+    """The UIDs of file meta information that `read_file_meta` has found whole, by element."""
+    found, at = {}, _PREAMBLE_BYTES
+    while at + _SHORT.size <= len(meta):
+        _, element, vr, length = _SHORT.unpack_from(meta, at)
+        at += _SHORT.size
+        if vr == b"UI":
+            found[element] = meta[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        elif vr in (b"OB", b"UN"):  # the only ones of group 2 with a long length
+            length = _LONG.unpack_from(meta, at)[0] + _LONG.size
+        at += length
+    return found
