@@ -3,35 +3,65 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _PACKAGES = ("psutil", "pynetdicom", "numpy")
+_NAMES = {
+    "ingest": "receiving, beside Orthanc, DCMTK's storescp and plain pynetdicom",
+    "query": "C-FIND, beside Orthanc with SQLite and with PostgreSQL",
+    "move": "sending by C-GET, C-MOVE and C-STORE, beside Orthanc",
+    "scale": "searching and receiving with a large index, beside a small one",
+    "memory": "memory under large objects, beside Orthanc",
+}
+# What `--quick` measures: whether it works, in a minute or so. The numbers mean nothing.
+_QUICK: Mapping[str, dict[str, Any]] = {
+    "ingest": {"loads": ("small",), "associations": (2,), "rounds": 1, "scale": 0.01},
+    "query": {"studies": 60, "questions": 2, "rounds": 1, "settle_seconds": 0.0},
+    "move": {"slices": 4, "rounds": 1},
+    "scale": {
+        "studies": 300,
+        "studies_of_small": 30,
+        "questions": 4,
+        "loads": ("small",),
+        "associations": 2,
+        "rounds": 1,
+        "scale": 0.01,
+    },
+    "memory": {"one": 20, "each": 5, "at_once": 4},
+}
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    ingest = names.add_parser(
-        "ingest", help="receiving, beside Orthanc, DCMTK's storescp and plain pynetdicom"
-    )
-    ingest.add_argument("--loads", nargs="+", choices=("cr", "ct", "small"), metavar="LOAD")
-    ingest.add_argument("--associations", nargs="+", type=_positive, metavar="N")
-    ingest.add_argument("--rounds", type=_positive)
-    ingest.add_argument("--scale", type=float, help="share of the full load to send, for a try")
-    ingest.add_argument("--parts", help="parts of Filmless to run, with commas between")
-    ingest.add_argument(
-        "--folder", type=Path, help="where the servers keep their files; a temporary one unless set"
-    )
-    ingest.add_argument(
-        "--results",
-        type=Path,
-        default=Path(__file__).parent,
-        help="folder for RESULTS.md; that of the benchmarks unless set",
-    )
+    for name, words in _NAMES.items():
+        one = names.add_parser(name, help=words)
+        one.add_argument("--quick", action="store_true", help="a try of a minute, no measurement")
+        if name != "memory":
+            one.add_argument("--rounds", type=_positive)
+        one.add_argument(
+            "--folder", type=Path, help="where servers keep their files; a temporary one unless set"
+        )
+        one.add_argument(
+            "--results",
+            type=Path,
+            default=Path(__file__).parent,
+            help="folder for RESULTS.md; that of the benchmarks unless set",
+        )
+        if name == "ingest":
+            one.add_argument("--loads", nargs="+", choices=("cr", "ct", "small"), metavar="LOAD")
+            one.add_argument("--associations", nargs="+", type=_positive, metavar="N")
+            one.add_argument("--scale", type=float, help="share of the full load, for a try")
+            one.add_argument("--parts", help="parts of Filmless to run, with commas between")
+        if name in ("query", "scale"):
+            one.add_argument("--studies", type=_positive, help="how many studies there are")
     return parser
 
 
@@ -42,17 +72,22 @@ def _positive(text: str) -> int:
     return number
 
 
-def _ingest(chosen: argparse.Namespace) -> None:
-    from benchmarks import ingest, machine, report
+def _run(chosen: argparse.Namespace) -> None:
+    from benchmarks import machine
+    from benchmarks.report import page
 
-    names = ("loads", "associations", "rounds", "scale", "parts")
-    given = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
-    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    plan = ingest.Plan(**given)
+    benchmark = importlib.import_module(f"benchmarks.{chosen.name}")
+    options: dict[str, Any] = dict(_QUICK[chosen.name]) if chosen.quick else {}
+    for name in ("rounds", "loads", "associations", "scale", "parts", "studies"):
+        value = getattr(chosen, name, None)
+        if value is not None:
+            options[name] = tuple(value) if isinstance(value, list) else value
     with tempfile.TemporaryDirectory(prefix="filmless-benchmark-", dir=chosen.folder) as folder:
         described = machine.describe(Path(folder))
-        outcome = ingest.run(plan, Path(folder), lambda line: print(line, flush=True))
-    print(report.write(outcome, described, chosen.results))
+        outcome = benchmark.run(
+            benchmark.Plan(**options), Path(folder), lambda line: print(line, flush=True)
+        )
+    print(page.write(chosen.name, outcome, described, chosen.results))
 
 
 def main() -> int:
@@ -67,7 +102,7 @@ def main() -> int:
     # Asked to end, it unwinds, so that the servers end too and their files go.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     try:
-        _ingest(chosen)
+        _run(chosen)
     except BenchmarkError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -16,6 +16,7 @@ from steps import StepError, say, show
 
 PROGRAMS = {"storescu": "dcmtk", "chromium": "chromium", "Orthanc": "orthanc"}
 POSTGRES = Path("/usr/lib/postgresql")
+ORTHANC_POSTGRES = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
 FONT = Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")
 
 
@@ -24,6 +25,8 @@ def other_peoples_programs() -> None:
     missing = [package for program, package in PROGRAMS.items() if not _find(program)]
     if not any(POSTGRES.glob("*/bin/initdb")):
         missing.append("postgresql")
+    if not ORTHANC_POSTGRES.exists():
+        missing.append("orthanc-postgresql")
     if not FONT.exists():
         missing.append("fonts-noto-core")
     if missing:

@@ -1,23 +1,27 @@
-"""RESULTS.md and the numbers behind it, for people who were not there."""
+"""The page's section about receiving."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 
 from benchmarks.ingest import Outcome, Sample
 from benchmarks.loads import LOADS
 from benchmarks.machine import Machine
+from benchmarks.report.tables import (
+    OURS,
+    Goal,
+    at_least,
+    at_most,
+    number,
+    place,
+    shared,
+    table,
+    with_range,
+)
 
-OURS = "Filmless"
-_PREAMBLE = """# Benchmarks
-
-Written by `python -m benchmarks ingest`; do not edit by hand. The samples are in
-[RESULTS-ingest.json](RESULTS-ingest.json).
-"""
+_ORTHANC, _STORESCP = "Orthanc", "storescp"
+_WANTED = {"cr": 3.5, "ct": 3.0, "small": 1.5}
 _EQUAL = """### What was held equal
 
 - The same instances, byte for byte, from the same client: DCMTK's `storescu`, one process an
@@ -36,42 +40,21 @@ _EQUAL = """### What was held equal
   storescp and the plain pynetdicom SCP write files, fsync nothing and keep no index.
 - The largest PDU each server offers is its own: 16 KB for Orthanc, storescp and plain pynetdicom as
   shipped, more for Filmless.
-- Filmless ran with the parts {parts}, and with studies held open, so that no AI work is in its
-  numbers.
-"""
-_WHY = """Before it answers, this release decodes every attribute of the header with pydicom,
-writes it as DICOM JSON, fsyncs the object and commits its rows to PostgreSQL; the first two take
-the larger part of its processor time for a small object, by a profile. It receives through
-pynetdicom, whose cost is per message and per PDU, with two threads for each association. Where a
-ratio of rates below is under 1, the other program receives faster, and where a ratio of processor
-times is over 1, with less work.
-"""
-_SHARED = """The machine was shared with other work: its load average before the first round was
-{load:g} on {cores} cores. That slows all, and scatters the rates. Ratios are medians of the ratios
-within a round, in which the servers came one right after another, with the lowest and the highest
-round in brackets. Read those within a row; where the brackets reach from below 1 to above 1, or far
-apart, the row says little. Do not compare rows or runs by their absolute numbers. Processor times
-suffer less than rates, but the clock's step of 10 ms is coarse for storescp under a small load.
+- Filmless ran with the parts {parts}, without the AI, which no other server here has. What it works
+  out once a study has been quiet for three seconds is in the numbers with deferred work; what it
+  uses when it is idle (its worker looks for work twice a second) is not.
 """
 
 
-def write(outcome: Outcome, machine: Machine, folder: Path) -> Path:
-    """Write RESULTS.md and RESULTS-ingest.json into the folder; returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"machine": asdict(machine), **asdict(outcome)}
-    text = json.dumps(numbers, ensure_ascii=False, indent=1)
-    (folder / "RESULTS-ingest.json").write_text(f"{text}\n")
-    page = folder / "RESULTS.md"
-    page.write_text(f"{_PREAMBLE}\n{receiving(outcome, machine)}")
-    return page
-
-
-def receiving(outcome: Outcome, machine: Machine) -> str:
-    """The page's section about receiving, in Markdown."""
+def text(outcome: Outcome, machine: Machine) -> str:
+    """The section, in Markdown."""
     blocks = [
         "## Receiving",
         _verdict(outcome),
-        _SHARED.format(load=machine.load_average, cores=machine.cores).rstrip(),
+        f"{shared(machine)}Ratios are medians of the ratios within a round, with the lowest and the"
+        " highest round in brackets. Where these reach from below 1 to above 1, or far apart, the"
+        " row says little. The clock of processor times has steps of 10 ms, coarse for storescp"
+        " under a small load.",
         "### Instances received per second (medians), and how many times as fast Filmless is",
         _rates(outcome),
         "### Server's processor time for an instance, ms (medians)",
@@ -83,11 +66,43 @@ def receiving(outcome: Outcome, machine: Machine) -> str:
         " process; the last column divides it among those who share it. Filmless's sums include its"
         " web server and its worker, where these parts ran.",
         _memory(outcome),
-        _EQUAL.format(cores=_cores(outcome), parts=outcome.plan.parts.replace(",", ", ")).rstrip(),
+        _EQUAL.format(
+            cores=outcome.cores.said(), parts=outcome.plan.parts.replace(",", ", ")
+        ).rstrip(),
         "### Where and what",
         _place(outcome, machine),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def goals(outcome: Outcome) -> list[Goal]:
+    """Each over all numbers of associations: the worst of the rows counts."""
+    found = []
+    for load in outcome.plan.loads:
+        rows = [rows for (name, _), rows in _by_row(outcome) if name == load]
+        title = LOADS[load].title
+
+        def worst(
+            pick: Callable[[list[float]], float],
+            peer: str,
+            value: Callable[[Sample], float],
+            rows: list[list[Sample]] = rows,
+        ) -> float:
+            return pick([_ratio(each, peer, value) for each in rows])
+
+        found += [
+            at_least(
+                f"receiving {title}: rate ÷ Orthanc", worst(min, _ORTHANC, _rate), _WANTED[load]
+            ),
+            at_least(f"receiving {title}: rate ÷ storescp", worst(min, _STORESCP, _rate), 0.5),
+            at_most(f"receiving {title}: processor ÷ Orthanc", worst(max, _ORTHANC, _cpu), 0.5),
+            at_most(
+                f"receiving {title}: processor with deferred work ÷ Orthanc",
+                worst(max, _ORTHANC, _cpu_with_deferred),
+                1.0,
+            ),
+        ]
+    return found
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -104,7 +119,7 @@ def _verdict(outcome: Outcome) -> str:
             f" {min(medians):.2f} to {max(medians):.2f} times its rate, for {_span(outcome, peer)}"
             " times its processor time."
         )
-    return "\n".join([*lines, "", _WHY.rstrip()])
+    return "\n".join(lines)
 
 
 def _span(outcome: Outcome, peer: str) -> str:
@@ -118,12 +133,12 @@ def _rates(outcome: Outcome) -> str:
     body = [
         [
             *_names(row),
-            *(_number(_median(rows, server, _rate)) for server in outcome.versions),
-            *(_with_range(_ratios(rows, peer, _rate)) for peer in peers),
+            *(number(_median(rows, server, _rate)) for server in outcome.versions),
+            *(with_range(_ratios(rows, peer, _rate)) for peer in peers),
         ]
         for row, rows in _by_row(outcome)
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _processor_times(outcome: Outcome) -> str:
@@ -133,15 +148,15 @@ def _processor_times(outcome: Outcome) -> str:
         [
             *_names(row),
             *(
-                f"{_number(_median(rows, server, _cpu))}"
-                f" ({_number(_median(rows, server, _cpu_with_deferred))})"
+                f"{number(_median(rows, server, _cpu))}"
+                f" ({number(_median(rows, server, _cpu_with_deferred))})"
                 for server in outcome.versions
             ),
             *(f"{_ratio(rows, peer, _cpu):.2f}" for peer in peers),
         ]
         for row, rows in _by_row(outcome)
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _memory(outcome: Outcome) -> str:
@@ -155,36 +170,20 @@ def _memory(outcome: Outcome) -> str:
         ]
         for server in outcome.versions
     ]
-    return _table(head, body)
+    return table(head, body)
 
 
 def _place(outcome: Outcome, machine: Machine) -> str:
     plan = outcome.plan
     of_full = "" if plan.scale == 1 else f" ({plan.scale:g} of the full load)"
-    lines = [
-        f"{machine.date}, commit {machine.revision}; {plan.rounds} rounds{of_full}",
-        f"{machine.processor}, {machine.cores} cores, {machine.memory_gb:g} GB",
-        f"{machine.system}, Python {machine.python}",
-        f"{machine.file_system}; 4 KiB written and fsynced in {machine.fsync_ms:g} ms (median)",
-        f"load average before the first round: {machine.load_average:g}",
-        *outcome.versions.values(),
-    ]
-    lines += [f"{LOADS[name].title}: {_sent(outcome, name)}" for name in plan.loads]
-    return "\n".join(f"- {line}" for line in lines)
+    loads = [f"{LOADS[name].title}: {_sent(outcome, name)}" for name in plan.loads]
+    rounds = f"{plan.rounds} rounds{of_full}"
+    return place(machine, rounds, *outcome.versions.values(), *loads)
 
 
 def _sent(outcome: Outcome, load: str) -> str:
     sample = next(sample for sample in outcome.samples if sample.load == load)
     return f"{sample.instances} instances, {sample.megabytes:.1f} MB, in each turn"
-
-
-def _cores(outcome: Outcome) -> str:
-    if outcome.cores.server is None:
-        return "Servers and clients shared all processors: `taskset` or a second one was missing."
-    return (
-        "Each server with all its processes was held to one processor, the clients to another"
-        " (`taskset`)."
-    )
 
 
 def _peers(outcome: Outcome) -> list[str]:
@@ -231,19 +230,5 @@ def _ratio(rows: Sequence[Sample], peer: str, value: Callable[[Sample], float]) 
     return statistics.median(_ratios(rows, peer, value))
 
 
-def _with_range(ratios: Sequence[float]) -> str:
-    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
-
-
 def _peak(outcome: Outcome, server: str) -> int:
     return max(s.peak_memory_bytes for s in outcome.samples if s.server == server)
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    left = sum(name in {"load", "server"} for name in head[:1])
-    rule = ["---"] * left + ["---:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *body])
