@@ -65,7 +65,12 @@ def _negotiate(machine: Machine, decide: Decision) -> Association:
     if isinstance(answer, Rejection):
         machine.fire(Event.REJECT, write_rejection(answer))
         raise AssociationRefused(proposal, answer)
-    machine.fire(Event.ACCEPT, write_acceptance(proposal, answer))
+    try:
+        acceptance = write_acceptance(proposal, answer)
+    except (ValueError, TypeError) as error:  # what it would have to repeat is not allowed
+        machine.refuse(ProtocolError(f"an A-ASSOCIATE-RQ that cannot be answered: {error}"))
+        raise AssociationAborted(machine.why) from error
+    machine.fire(Event.ACCEPT, acceptance)
     address, port = machine.connection.address
     return Association(
         machine,
