@@ -10,7 +10,8 @@ from pathlib import Path
 from dicom_node.errors import DicomNodeError
 from pacs.settings import Settings
 
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2, as OpenSSL writes it."""
 
 
 class TlsUnusable(DicomNodeError):
@@ -30,7 +31,7 @@ def calling_context(settings: Settings) -> ssl.SSLContext:
 def _context(protocol: int, settings: Settings) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED

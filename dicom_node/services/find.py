@@ -48,7 +48,7 @@ Matches = Generator[dict[str, Any], None, None]
 _AT_ONCE = 50
 _RETRIEVE_AE_TITLE, _INSTANCE_AVAILABILITY = 0x00080054, 0x00080056
 # Of what is asked, these say where it can be had; they select nothing.
-_NOT_MATCHED = frozenset((_RETRIEVE_AE_TITLE, _INSTANCE_AVAILABILITY, 0x00080201))
+NOT_MATCHED = frozenset((_RETRIEVE_AE_TITLE, _INSTANCE_AVAILABILITY, 0x00080201))
 
 
 def serves(abstract_syntax: str) -> bool:
@@ -105,7 +105,7 @@ def _answer(session: Session, message: Message) -> int:
 
 def _query(session: Session, sop_class: str, identifier: Identifier) -> Query:
     matches = dict(_paths(identifier.keys.values()))
-    for tag in _NOT_MATCHED:
+    for tag in NOT_MATCHED:
         matches.pop(f"{tag:08X}", None)
     if (
         identifier.level in ("SERIES", "IMAGE")

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pacs.cli import archive, demo, devices, models, people, serving
+from pacs.cli import archive, conformance, demo, devices, models, people, serving
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -26,6 +26,7 @@ app.command("import")(archive.import_)
 app.command("status")(archive.status)
 app.command("reindex")(archive.reindex)
 app.command("scrub")(archive.scrub)
+app.command("conformance")(conformance.conformance)
 app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")

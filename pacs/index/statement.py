@@ -59,7 +59,7 @@ _PARTS: Mapping[Level, str] = {
     "SERIES": "series.attributes",
     "IMAGE": "instances.attributes",
 }
-_COMPUTED: Mapping[str, tuple[Level, str]] = {
+COMPUTED: Mapping[str, tuple[Level, str]] = {
     "00080061": ("STUDY", "studies.modalities"),
     "00080062": (
         "STUDY",
@@ -87,6 +87,8 @@ _COMPUTED: Mapping[str, tuple[Level, str]] = {
     "0020000D": ("STUDY", "studies.study_instance_uid"),
     "0020000E": ("SERIES", "series.series_instance_uid"),
 }
+"""Attributes that are asked of the tables, not of what is kept of each object: level and SQL."""
+
 # Counts that are kept once a study has settled; until then its instances are counted, of all rows
 # at once: a subquery in each row would take longer to plan than all the rest.
 _COUNTED: Mapping[str, tuple[str, str]] = {
@@ -123,11 +125,11 @@ class Statement:
         wanted = _wanted(query, keys)
         self._wanted = sorted(wanted)
         self._parts = [
-            sql for level, sql in _PARTS.items() if (ATTRIBUTES[level] - _COMPUTED.keys()) & wanted
+            sql for level, sql in _PARTS.items() if (ATTRIBUTES[level] - COMPUTED.keys()) & wanted
         ]
         self._computed = [
             (tag, value_representation(tag), sql)
-            for tag, (level, sql) in _COMPUTED.items()
+            for tag, (level, sql) in COMPUTED.items()
             if tag in wanted and _sees(query.level, level)
         ]
         self._counted = [tag for tag, _, _ in self._computed if tag in _COUNTED]
@@ -295,7 +297,7 @@ def _wanted(query: Query, keys: Tree) -> frozenset[str]:
         return seen | _ALWAYS
     asked = _UIDS[query.level] | query.include | keys.keys()
     own = asked if query.answer == "keys" else asked | ATTRIBUTES[query.level]
-    return own & (seen | _COMPUTED.keys()) | _ALWAYS
+    return own & (seen | COMPUTED.keys()) | _ALWAYS
 
 
 def _sees(asked: Level, of: Level) -> bool:

@@ -68,7 +68,7 @@ def test_help_is_quick_and_names_every_command() -> None:
         told = subprocess.run([*PACS, "--help"], capture_output=True, text=True, check=True)
         took.append(time.monotonic() - started)
     for command in (
-        *("serve", "demo", "import", "reindex", "scrub", "status"),
+        *("serve", "demo", "import", "reindex", "scrub", "status", "conformance"),
         *("users", "tokens", "devices", "models"),
     ):
         assert f" {command} " in told.stdout
@@ -80,6 +80,15 @@ def test_help_is_quick_and_names_every_command() -> None:
     ).stdout.split()
     assert not {"sqlalchemy", "fastapi", "pydicom", "torch", "numpy", "psycopg"} & set(loaded)
     assert min(took) < 2
+
+
+def test_the_conformance_statement_is_of_this_installation(
+    pacs: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACS_AET", "PROVINCE")
+    said = pacs("conformance").stdout
+    assert said.startswith("# DICOM conformance statement\n")
+    assert "`aet` | `PROVINCE`" in said
 
 
 def test_an_account_from_its_beginning_to_its_end(pacs: Run, database_url: str) -> None:
