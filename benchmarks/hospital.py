@@ -104,7 +104,7 @@ def _person(number: int, source: random.Random) -> Person:
     family = source.choices(list(_FAMILIES), list(_FAMILIES.values()))[0]
     # Some given names are more common than others: the earlier in the list, the more.
     names = _GIVEN[sex].split()
-    name = names[int(len(names) * source.random() ** 1.5)]
+    name = names[int(len(names) * source.random() ** 1.2)]
     given = f"{source.choice(_MIDDLE[sex])} {name}"
     born = date(1930, 1, 1) + timedelta(days=source.randrange(90 * 365))
     return Person(f"BN{number:08d}", f"{family}^{given}", born, sex)
