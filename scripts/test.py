@@ -14,14 +14,19 @@ import debian
 import prepare
 from steps import StepError, say, show
 
-PROGRAMS = {"storescu": "dcmtk", "chromium": "chromium", "Orthanc": "orthanc"}
+PROGRAMS = {
+    "storescu": "dcmtk",
+    "chromium": "chromium",
+    "Orthanc": "orthanc",
+    "openssl": "openssl",
+}
 POSTGRES = Path("/usr/lib/postgresql")
 ORTHANC_POSTGRES = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
 FONT = Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")
 
 
 def other_peoples_programs() -> None:
-    """What the tests drive the product with: DCMTK, Chromium, Orthanc, PostgreSQL, a font."""
+    """What the tests drive the product with: DCMTK, Chromium, Orthanc, OpenSSL, PostgreSQL…"""
     missing = [package for program, package in PROGRAMS.items() if not _find(program)]
     if not any(POSTGRES.glob("*/bin/initdb")):
         missing.append("postgresql")

@@ -1,7 +1,6 @@
 """DICOM over TLS (PS3.15 B.12): DCMTK's programs, our own, wrong certificates, old protocols."""
 
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -25,47 +24,12 @@ from pacs import devices
 from pacs.archive import Archive
 from pacs.ingest import Source
 from pacs.settings import Settings, SettingsError, load_settings
+from tests.plugins.certificates import Authority, openssl
 from tests.plugins.dcmtk import program
 from tests.plugins.ports import free_port
 
 RealFile = Callable[[str], Path]
 CR, GET, MOVE = ComputedRadiographyImageStorage, Get, Move
-
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
-
-
-def openssl(*arguments: str | Path) -> None:
-    """Run openssl; it must succeed."""
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
-class Authority:
-    """A certificate authority of a hospital."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.certificate = folder / "ca.pem"
-        self._key = folder / "ca.key"
-        openssl(
-            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-nodes", "-days", "2", "-subj", f"/CN={name}"),
-            *("-keyout", self._key, "-out", self.certificate),
-        )
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """A certificate and its key for one machine."""
-        key, request = self.folder / f"{name}.key", self.folder / f"{name}.csr"
-        certificate = self.folder / f"{name}.pem"
-        openssl(
-            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
-            *("-keyout", key, "-out", request),
-        )
-        openssl(
-            *("x509", "-req", "-days", "2", "-in", request, "-CA", self.certificate),
-            *("-CAkey", self._key, "-CAcreateserial", "-out", certificate),
-        )
-        return certificate, key
 
 
 @pytest.fixture(scope="module")
