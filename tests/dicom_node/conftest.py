@@ -3,6 +3,7 @@
 import itertools
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -38,9 +39,12 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def node(archive: Archive) -> Iterator[Node]:
-    """A node that listens on a free port of the loopback interface."""
+    """A node that listens on a free port of the loopback interface; it leaves no thread behind."""
+    before = set(threading.enumerate())
     with Node(archive, "127.0.0.1", 0) as running:
         yield running
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert not [name for name in left if name.startswith("dicom-")]
 
 
 @dataclass(frozen=True)
