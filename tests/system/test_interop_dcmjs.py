@@ -28,7 +28,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / "node"), str(folder / PROGRAM.name)]
 
 
-def test_it_stores_finds_and_retrieves(
+def test_it_stores_finds_retrieves_and_asks_for_commitment(
     talk: list[str], ours: Ours, tls: bool, studies: Studies
 ) -> None:
     aet, in_ascii, port = f"DCMJS{tls:d}", f"DCMJSASCII{tls:d}", free_port()
@@ -46,6 +46,8 @@ def test_it_stores_finds_and_retrieves(
         "tls": {name: str(file) for name, file in files.items()} if tls else None,
         "files": [str(file) for file in studies.files],
         "uids": studies.uids,
+        "instances": [study.sop_instance_uid for study in studies.all],
+        "sopClass": studies.sop_class_uid,
         "asked": ASKED,
         "patientIds": studies.patient_ids,
         "receiver": {"aet": aet, "port": port},
@@ -59,6 +61,9 @@ def test_it_stores_finds_and_retrieves(
     assert done["store"] == [0, 0, 0]
     assert sorted(done["found"]) == FOUND
     assert sorted(done["foundInAscii"]) == IN_ASCII
+    assert done["commit"] == [0]
+    assert done["report"]["transaction"] == done["transaction"]
+    assert (done["report"]["event"], done["report"]["safe"]) == (1, order["instances"])
     assert set(done["get"]) == set(done["move"]) == {0}
     sent = [
         {

@@ -5,11 +5,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import dcmjsDimse from 'dcmjs-dimse';
 
-const { Client, Scp, Server, log } = dcmjsDimse;
-const { CEchoRequest, CFindRequest, CGetRequest, CMoveRequest, CStoreRequest } =
+const { Client, Dataset, Scp, Server, log } = dcmjsDimse;
+const { CEchoRequest, CFindRequest, CGetRequest, CMoveRequest, CStoreRequest, NActionRequest } =
   dcmjsDimse.requests;
-const { CEchoResponse, CStoreResponse } = dcmjsDimse.responses;
-const { PresentationContextResult, Status, TransferSyntax } = dcmjsDimse.constants;
+const { CEchoResponse, CStoreResponse, NEventReportResponse } = dcmjsDimse.responses;
+const { PresentationContextResult, SopClass, Status, TransferSyntax } = dcmjsDimse.constants;
 
 log.setLevel('error');
 const order = JSON.parse(process.argv[2]);
@@ -93,13 +93,48 @@ class Receiver extends Scp {
     callback(response);
   }
 
+  nEventReportRequest(request, callback) {
+    const report = request.getDataset();
+    reported({
+      transaction: report.getElement('TransactionUID'),
+      event: request.getEventTypeId(),
+      safe: [report.getElement('ReferencedSOPSequence')]
+        .flat()
+        .map((item) => item.ReferencedSOPInstanceUID),
+    });
+    const response = NEventReportResponse.fromRequest(request);
+    response.setStatus(Status.Success);
+    callback(response);
+  }
+
   associationReleaseRequested() {
     this.sendAssociationReleaseResponse();
   }
 }
 
+// Asks for storage commitment; the report comes to the receiver, on an association of its own.
+function commitmentTo(instances) {
+  const request = new NActionRequest(
+    SopClass.StorageCommitmentPushModel,
+    '1.2.840.10008.1.20.1.1',
+    1,
+  );
+  const asked = {
+    TransactionUID: Dataset.generateDerivedUid(),
+    ReferencedSOPSequence: instances.map((uid) => ({
+      ReferencedSOPClassUID: order.sopClass,
+      ReferencedSOPInstanceUID: uid,
+    })),
+  };
+  request.setDataset(new Dataset(asked));
+  return { request, transaction: asked.TransactionUID };
+}
+
 const got = [];
 const moved = [];
+let reported;
+const report = new Promise((resolve) => (reported = resolve));
+const commitment = commitmentTo(order.instances);
 const statuses = async (requests, options) =>
   (await send(requests, options)).map((answer) => answer.getStatus());
 
@@ -117,6 +152,9 @@ const done = {
   move: await statuses(
     order.uids.map((uid) => CMoveRequest.createStudyMoveRequest(order.receiver.aet, uid)),
   ),
+  commit: await statuses([commitment.request]),
+  transaction: commitment.transaction,
+  report: await report,
   got,
   moved,
 };
