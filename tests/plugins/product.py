@@ -1,5 +1,6 @@
 """The running product: `pacs serve` with all its parts, as a hospital runs it."""
 
+import contextlib
 import json
 import os
 import re
@@ -160,11 +161,22 @@ class Product:
 
     def process_of(self, name: str) -> psutil.Process:
         """The process of one part, or of `postgres`."""
+        return self.processes_of(name)[0]
+
+    def processes_of(self, name: str, seconds: float = 30) -> list[psutil.Process]:
+        """The processes of one part, or `postgres`; waits until there are some."""
         assert self._process is not None
-        for process in psutil.Process(self._process.pid).children():
-            command = process.cmdline()
-            if name in command or (command and Path(command[0]).name == name):
-                return process
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = []
+            for process in psutil.Process(self._process.pid).children():
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    command = process.cmdline()
+                    if name in command or (command and Path(command[0]).name == name):
+                        found.append(process)
+            if found:
+                return found
+            time.sleep(0.02)
         pytest.fail(f"no process of {name}\n{self.log_text[-4000:]}")
 
     @property
