@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import pytest
+
 pytest_plugins = [
     "tests.plugins.archive",
     "tests.plugins.browser",
@@ -13,3 +15,8 @@ pytest_plugins = [
     "tests.plugins.tunnel",
     "tests.plugins.workstation",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption("--soak-seconds", default="45", help="how long the mixed load lasts")
