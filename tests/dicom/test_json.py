@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -79,7 +80,7 @@ def test_real_files_read_as_pydicom_reads_them(real_file: Callable[[str], Path],
     assert found == expected
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\\^=", exclude_categories="C"))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\\^=", exclude_categories=["C"]))
 DATASETS = st.fixed_dictionaries(
     {},
     optional={
@@ -109,7 +110,7 @@ SYNTAXES = [
 @settings(max_examples=60, deadline=None)
 @given(DATASETS, DATASETS, st.sampled_from(SYNTAXES), st.booleans())
 def test_any_data_set_reads_as_pydicom_reads_it(
-    attributes: dict[str, Any], nested: dict[str, Any], syntax: pydicom.uid.UID, undefined: bool
+    attributes: dict[str, Any], nested: dict[str, Any], syntax: UID, undefined: bool
 ) -> None:
     dataset, item = Dataset(), Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -122,7 +123,8 @@ def test_any_data_set_reads_as_pydicom_reads_it(
     dataset["RequestAttributesSequence"].is_undefined_length = undefined
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2"
+    dataset.file_meta.MediaStorageSOPClassUID = UID("1.2")
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID("1.2")
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     data = out.getvalue()

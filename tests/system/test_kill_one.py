@@ -54,7 +54,7 @@ def test_any_process_may_be_killed_at_any_time(
         modality.wait_for_more(3)
         modality.stop()
         assert set(modality.statuses) <= {SUCCESS, OUT_OF_RESOURCES}
-    studies = {modality.study_instance_uid for modality in modalities}
+    studies = {str(modality.study_instance_uid) for modality in modalities}
     product.wait_for_studies(client, studies, states=("complete",))
     for modality in modalities:
         modality.finds_everything(client)
