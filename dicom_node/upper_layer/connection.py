@@ -24,6 +24,7 @@ WORTH_WAITING_BYTES = 8 << 10
 MOST_PARTS_A_WRITE = 512  # the system takes 1024 (IOV_MAX)
 JOINED_TLS_BYTES = 128 << 10
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _SILENT = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -97,6 +98,7 @@ class Connection:
         """A new message is awaited: the peer may rest, and its speed is measured anew."""
         self._began = 0.0
         self._received = self._end - self._start
+        self._acknowledge_at_once()
 
     @property
     def has_heard(self) -> bool:
@@ -171,6 +173,14 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _acknowledge_at_once(self) -> None:
+        """Or the system, once we have sent something, delays its acknowledgements; and a peer that
+        leaves Nagle's algorithm on, as most of DCMTK's do, sends the end of an object only after
+        one: 40 ms for each."""
+        if _QUICK_ACK is not None:
+            with contextlib.suppress(OSError):  # the connection has broken: the next read says so
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def _gather(self, size: int) -> None:
         if len(self._buffer) - self._start < size:

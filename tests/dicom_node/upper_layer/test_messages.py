@@ -1,7 +1,9 @@
 """Messages: in any fragmentation, of any size, in parts, cancelled, beside one another."""
 
+import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -14,7 +16,7 @@ from dicom_node.dimse import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, Comm
 from dicom_node.errors import AssociationAborted
 from dicom_node.upper_layer.association import Association
 from dicom_node.upper_layer.fragments import message_pdus
-from tests.plugins.bare_peer import VERIFICATION
+from tests.plugins.bare_peer import ECHO, VERIFICATION
 
 Begin = Callable[..., Any]
 
@@ -255,5 +257,23 @@ def test_messages_of_many_threads_are_not_mixed(as_acceptor: Begin) -> None:
             pdu = ours.peer.receive()
             assert set(pdu[12:]) == {number}
             received += len(pdu) - 12
+    ours.peer.send("A-RELEASE-RQ")
+    assert ours.peer.hears() == "A-RELEASE-RP"
+
+
+def test_peers_that_leave_nagle_on_need_not_wait(as_acceptor: Begin) -> None:
+    """The second of two small writes waits for the first one's acknowledgement, which comes at
+    once, and not after the 40 ms by which the system would delay it."""
+    ours = as_acceptor()
+    ours.peer.associate()
+    ours.peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    seconds = []
+    for _ in range(10):
+        began = time.monotonic()
+        ours.peer.socket.sendall(ECHO[:50])
+        ours.peer.socket.sendall(ECHO[50:])
+        assert ours.peer.hears() == "P-DATA-TF"
+        seconds.append(time.monotonic() - began)
+    assert min(seconds[1:]) < 0.03, seconds
     ours.peer.send("A-RELEASE-RQ")
     assert ours.peer.hears() == "A-RELEASE-RP"
