@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,10 @@ from benchmarks.servers import CLIENT
 from pacs.dicom.text import fold
 
 SEED = "filmless"
+LOADING = 4
+"""Associations that load at once."""
+PATIENCE_SECONDS = 1800.0
+"""For what is deferred while so many studies are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +161,19 @@ def _start(
 
 def _load(server: Server, studies: Sequence[Study], say: Callable[[str], None]) -> float:
     """Send a tiny instance of each study by C-STORE; returns how long that took, seconds."""
+
+    def send(share: Sequence[Study]) -> None:
+        with Association(server, CLIENT, {CTImageStorage: IMPLICIT}) as association:
+            for study in share:
+                uid = f"{study.series[0]}.1"
+                association.store(CTImageStorage, uid, [encoded(tiny_instance(study, uid))])
+
     started = time.perf_counter()
-    with Association(server, CLIENT, {CTImageStorage: IMPLICIT}) as association:
-        for study in studies:
-            uid = f"{study.series[0]}.1"
-            association.store(CTImageStorage, uid, [encoded(tiny_instance(study, uid))])
+    with ThreadPoolExecutor(LOADING) as pool:
+        list(pool.map(send, (studies[first::LOADING] for first in range(LOADING))))
     seconds = time.perf_counter() - started
     say(f"{server.name}: {len(studies)} studies loaded in {seconds:.0f} s")
-    server.wait_until_quiet()
+    server.wait_until_quiet(PATIENCE_SECONDS)
     return seconds
 
 

@@ -25,8 +25,8 @@ _NOTES = """\
   first byte of the request to the last of the final response. The client does next to nothing with
   the answers, which have eleven attributes, as a workstation's list has.
 - {cores}
-- Every server has the same {studies} studies with one tiny image each, sent by C-STORE on one
-  association, which took {loaded}.
+- Every server has the same {studies} studies with one tiny image each, sent by C-STORE on four
+  associations, which took {loaded}.
 - The names are Vietnamese, distributed as in Vietnam; what is asked is chosen at random among the
   studies, so that common names come often. Orthanc compares names without regard to case, but with
   their diacritics: where it gives no answers, it is no comparison, and none is made.
