@@ -8,6 +8,7 @@ from dicom_node.dimse import SUCCESS, response_to
 from dicom_node.services.incoming import Announcement, IncomingObject
 from dicom_node.services.session import Session
 from dicom_node.upper_layer.association import Message
+from pacs.dicom.header import is_uid
 from pacs.ingest import Source
 
 TRANSFER_SYNTAXES = frozenset(str(uid) for uid in AllTransferSyntaxes)
@@ -24,8 +25,13 @@ def serves(abstract_syntax: str) -> bool:
     if service is StorageServiceClass:
         return True
     known_otherwise = service.__name__ != "ServiceClass"
-    return not known_otherwise and (
-        abstract_syntax.startswith(_STANDARD_STORAGE) or not abstract_syntax.startswith(_STANDARD)
+    return (
+        not known_otherwise
+        and is_uid(abstract_syntax)
+        and (
+            abstract_syntax.startswith(_STANDARD_STORAGE)
+            or not abstract_syntax.startswith(_STANDARD)
+        )
     )
 
 

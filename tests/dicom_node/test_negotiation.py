@@ -54,6 +54,8 @@ def answers(*contexts: tuple[str, list[str]]) -> list[tuple[int, str]]:
         ("1.2.840.10008.5.1.4.31", None),  # modality worklist
         ("1.2.840.10008.3.1.2.3.3", None),  # MPPS
         ("1.2.840.10008.5.1.1.9", None),  # print
+        ("None", None),
+        ("", None),
     ],
 )
 def test_services(uid: str, service: str | None) -> None:
