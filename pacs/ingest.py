@@ -8,11 +8,9 @@ import logging
 import mmap
 import os
 import time
-import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
@@ -230,5 +228,6 @@ def _new_key(prefix: str) -> str:
 
     Results of an AI have a prefix of their own, so that a new index knows them for what they are.
     """
-    unique = f"{time.time_ns():016x}{os.getpid() & 0xFFFF:04x}{uuid.uuid4().hex[:12]}"
-    return f"{prefix}{datetime.now(UTC):%Y/%m/%d}/{unique}.dcm"
+    now = time.time_ns()
+    day = time.strftime("%Y/%m/%d", time.gmtime(now // 1_000_000_000))
+    return f"{prefix}{day}/{now:016x}{os.getpid() & 0xFFFF:04x}{os.urandom(6).hex()}.dcm"

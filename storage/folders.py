@@ -29,7 +29,7 @@ def make_folder(folder: Path) -> None:
             raise
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Bring the names in a folder to the disk; OSError as the system says it."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

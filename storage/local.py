@@ -33,7 +33,8 @@ class LocalStore:
         self.root = root.absolute()
         self._rename_lock = self.root / ".rename.lock"
         self._renaming = SharedLock(self._rename_lock)
-        self._lasting_folders = {self.root}
+        self._lasting_folders = {str(self.root)}
+        self._prefix = f"{self.root}{os.sep}"
         make_root(self.root)
         self._staging = Staging(self.root)
 
@@ -149,8 +150,9 @@ class LocalStore:
             writer.commit()
 
     def _publish(self, writer: StagedWriter) -> None:
-        target = self._path(writer.key)
-        folder = target.parent
+        # Strings instead of paths here: building those costs as much as a small object's write.
+        target = f"{self._prefix}{writer.key}"
+        folder = os.path.dirname(target)  # noqa: PTH120
         try:
             writer.sync()
             self._rename(writer, folder, target)
@@ -162,32 +164,33 @@ class LocalStore:
         except OSError as error:
             raise disk_error(error, self.root, key=writer.key) from error
 
-    def _rename(self, writer: StagedWriter, folder: Path, target: Path) -> None:
+    def _rename(self, writer: StagedWriter, folder: str, target: str) -> None:
         for attempt in range(1, _RENAME_ATTEMPTS + 1):
             try:
-                self._make_lasting(folder)
+                if folder not in self._lasting_folders:
+                    self._make_lasting(Path(folder))
                 with self._renaming.held():
-                    writer.path.rename(target)
+                    os.rename(writer.path, target)  # noqa: PTH104
                 return
             except FileNotFoundError:
                 if attempt == _RENAME_ATTEMPTS:
                     raise
                 self._check_root()
-                self._forget(folder)
+                self._forget(Path(folder))
 
     def _make_lasting(self, folder: Path) -> None:
         # Also where the folder is there: the process that made it may not have synced it yet.
-        if folder in self._lasting_folders:
+        if str(folder) in self._lasting_folders:
             return
         parent = folder.parent
         self._make_lasting(parent)
         make_folder(folder)
         sync_folder(parent)
-        self._lasting_folders.add(folder)
+        self._lasting_folders.add(str(folder))
 
     def _forget(self, folder: Path) -> None:
         while folder != self.root:
-            self._lasting_folders.discard(folder)
+            self._lasting_folders.discard(str(folder))
             folder = folder.parent
 
     def _delete(self, key: str) -> None:

@@ -217,7 +217,7 @@ class S3Store:
     def _publish(self, writer: StagedWriter) -> None:
         with writer.read_back() as file:
             self._send(writer.key, file, writer.size)
-        writer.path.unlink()
+        os.unlink(writer.path)  # noqa: PTH108
 
     def _send(self, key: str, file: BinaryIO, size: int) -> None:
         reader = EtagReader(file, PART_SIZE)

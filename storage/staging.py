@@ -38,10 +38,11 @@ class Staging:
             self.folder, self._lock = _claim_folder(incoming)
         except OSError as error:
             raise disk_error(error, root) from error
+        self._prefix = f"{self.folder}{os.sep}"
 
-    def new_path(self) -> Path:
+    def new_path(self) -> str:
         """Return a path of its own for one temporary file."""
-        return self.folder / str(next(self._numbers))
+        return f"{self._prefix}{next(self._numbers)}"
 
     def close(self) -> None:
         """Remove what is left and let go of the folder; a second call does nothing."""
@@ -68,6 +69,7 @@ class StagedWriter:
         self.key = key
         self.size = 0
         self.path = staging.new_path()
+        self._folder = staging.folder
         self._publish = publish
         self._state: Literal["open", "committed", "aborted"] = "open"
         try:
@@ -88,16 +90,16 @@ class StagedWriter:
                 done += os.write(self._file, view[done:])
         except OSError as error:
             self.abort()
-            raise disk_error(error, self.path.parent, key=self.key) from error
+            raise disk_error(error, self._folder, key=self.key) from error
         self.size += len(view)
 
     def read_back(self) -> BinaryIO:
         """Return a seekable view of what was written so far; the caller closes it."""
         self._check_open()
         try:
-            return self.path.open("rb")
+            return open(self.path, "rb")  # noqa: PTH123 - a string: see Staging.new_path
         except OSError as error:
-            raise disk_error(error, self.path.parent, key=self.key) from error
+            raise disk_error(error, self._folder, key=self.key) from error
 
     def sync(self) -> None:
         """Bring the bytes to the disk; OSError as the system says it."""
@@ -117,7 +119,8 @@ class StagedWriter:
         """Forget what was written; does nothing once the writer has ended."""
         if self._state == "open":
             self._end("aborted")
-            self.path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)  # noqa: PTH108
 
     def __enter__(self) -> Self:
         return self
