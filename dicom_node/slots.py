@@ -56,8 +56,9 @@ class Slots:
                 self._unlock()
 
     def release(self, slot: int) -> None:
-        """Give a slot back."""
-        self._map[slot * _SLOT_BYTES] = 0
+        """Give a slot back; late, once all is over, that does nothing."""
+        if not self._map.closed:
+            self._map[slot * _SLOT_BYTES] = 0
 
     def is_busier_than_another(self) -> bool:
         """Whether another receiver has fewer associations than this one."""
