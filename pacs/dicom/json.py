@@ -61,7 +61,10 @@ class DataSet:
     def value(self, tag: int) -> bytes:
         """The value field of an element; empty where there is none."""
         element = self.elements.get(tag)
-        return b"" if element is None else bytes(self._data[element.start : element.end])
+        if element is None:
+            return b""
+        _, start, end = element
+        return bytes(self._data[start:end])
 
     def assume_unicode(self) -> None:
         """Text is UTF-8, whatever the data set says of itself."""
@@ -73,11 +76,13 @@ class DataSet:
 
     def integer(self, tag: int) -> int | None:
         """The first value as a whole number, where it is one."""
-        value = self.value(tag)
         element = self.elements.get(tag)
+        if element is None:
+            return None
+        vr, value = self._vr(tag, element[0]), self.value(tag)
         try:
-            if element is not None and self._vr(tag, element) in _BINARY:
-                return int(self._numbers(self._vr(tag, element), value)[0])
+            if vr in _BINARY:
+                return int(self._numbers(vr, value)[0])
             return int(value.decode("ascii").strip(" \0"))
         except (ValueError, IndexError, struct.error):
             return None
@@ -105,13 +110,13 @@ class DataSet:
         return found
 
     def _attribute(self, tag: int, element: Element, depth: int) -> Model | None:
-        vr = self._vr(tag, element)
+        vr = self._vr(tag, element[0])
         if vr == "SQ":
             return self._sequence(element, depth)
-        size = element.end - element.start
-        if size > MAX_INLINE_BYTES:
+        _, start, end = element
+        if end - start > MAX_INLINE_BYTES:
             return None
-        value = bytes(self._data[element.start : element.end])
+        value = bytes(self._data[start:end])
         values = self._values(vr, value)
         if values is None:
             if self._encoding is EXPLICIT_BIG and vr in _WORDS:
@@ -150,9 +155,7 @@ class DataSet:
             DataSet(self._data, inner, elements, self._decode, signed=self._signed).model(
                 depth=depth + 1
             )
-            for inner, elements in self._encoding.items(
-                self._data, element.vr, element.start, element.end
-            )
+            for inner, elements in self._encoding.items(self._data, element)
         ]
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
@@ -164,9 +167,9 @@ class DataSet:
         count = len(value) // struct.calcsize(f"={code}")
         return struct.unpack(f"{self._encoding.order}{count}{code}", value)
 
-    def _vr(self, tag: int, element: Element) -> str:
-        if element.vr not in (b"", b"UN"):
-            return element.vr.decode("ascii")
+    def _vr(self, tag: int, written: bytes) -> str:
+        if written not in (b"", b"UN"):
+            return written.decode("ascii")
         vr = _dictionary_vr(tag)
         if vr in ("US or SS", "US or SS or OW"):
             return "SS" if self._signed else "US"

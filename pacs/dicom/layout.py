@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
-from typing import NamedTuple
 
 from pacs.dicom.errors import NotDicom, Truncated
 
@@ -32,12 +31,8 @@ class HeadTooShort(Exception):
     """The walk needs bytes of the data set that it has not been given."""
 
 
-class Element(NamedTuple):
-    """The value field of an element: where it begins and ends. `vr` is empty in implicit VR."""
-
-    vr: bytes
-    start: int
-    end: int
+Element = tuple[bytes, int, int]
+"""VR, empty in implicit VR, and where the value field of an element begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +87,17 @@ class Encoding:
                     end = self._end_of_undefined(data, vr, begin, size, 1)
                 else:
                     end = begin + length
-                found[tag] = Element(vr, begin, end)
+                found[tag] = (vr, begin, end)
             if end > size:
                 raise _cut(tag, end, size)
             at = end
         return found, pixels
 
     def items(
-        self, data: Buffer, vr: bytes, start: int, end: int
+        self, data: Buffer, sequence: Element
     ) -> "Iterator[tuple[Encoding, dict[int, Element]]]":
-        """The items of the sequence whose value goes from `start` to `end`, each as its elements.
-
-        Raises NotDicom and Truncated.
-        """
+        """The items of a sequence, each as its elements. Raises NotDicom and Truncated."""
+        vr, start, end = sequence
         # PS3.5 6.2.2 note 7: a sequence under UN is in implicit VR little endian.
         inner = IMPLICIT_LITTLE if vr == b"UN" else self
         at = start
@@ -175,7 +168,7 @@ class Encoding:
                 at = begin + length
                 if at > end:
                     raise _cut(tag, at, end)
-            found[tag] = Element(vr, begin, at)
+            found[tag] = (vr, begin, at)
         return found, at
 
     def _fragments(
