@@ -26,6 +26,7 @@ SMALL, LARGE = "small index", "large index"
 ASKED: dict[str, Callable[[Study], dict[str, str]]] = {
     "patient ID": KINDS["patient ID"],
     "accession number": KINDS["accession number"],
+    "a day and a modality": lambda study: days_and_modality(study, 1),
     "7 days and a modality": lambda study: days_and_modality(study, 7),
     "name prefix without diacritics": lambda study: {"PatientName": f"{plain(study.person.name)}*"},
     "7 days and nguyen*": lambda study: days_and_modality(study, 7) | {"PatientName": "nguyen*"},

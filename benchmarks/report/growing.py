@@ -24,6 +24,7 @@ _GOAL_MS = 10.0
 _GOAL_KINDS = (
     "patient ID",
     "accession number",
+    "a day and a modality",
     "7 days and a modality",
     "name prefix without diacritics",
 )
