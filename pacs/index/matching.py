@@ -239,10 +239,13 @@ def _name(column: str, name: str, values: Values) -> str:
         pattern = "=".join(map(_group_pattern, groups))
         return f"{column} ~ {values.bind(f'^{pattern}(=.*)?$')}"
     group, open_ended = groups[0]
-    alone = _texts(column, [group, f"{group} *"] if open_ended else [group], values)
-    among = f"{column} ~ {values.bind(f'(^|=){_group_pattern(groups[0])}($|=)')}"
-    # Names of several groups are few: an index holds them alone.
+    # Names of several groups are few, and an index holds them alone. Among groups is looked in an
+    # expression: PostgreSQL would try the pattern on its samples of the column while it plans.
     several = f"{column} LIKE '%%=%%'"
+    among = f"({column} || '') ~ {values.bind(f'(^|=){_group_pattern(groups[0])}($|=)')}"
+    if not (open_ended or _is_wild(group)):
+        return f"({_one_of(column, [group], values)} OR {several} AND {among})"
+    alone = _texts(column, [group, f"{group} *"] if open_ended else [group], values)
     return f"({alone} AND NOT {several} OR {several} AND {among})"
 
 

@@ -186,11 +186,12 @@ class Statement:
         return answers
 
     def _answer(self, row: Sequence[Any]) -> dict[str, Any]:
-        held: dict[str, Any] = {"00080005": _UNICODE}
-        for part in row[: len(self._parts)]:
-            held |= part
-        # Keys by which it is counted may follow.
-        for (tag, vr, _), value in zip(self._computed, row[len(self._parts) :], strict=False):
+        held: dict[str, Any] = row[0] if self._parts else {}
+        for position in range(1, len(self._parts)):
+            held |= row[position]
+        held["00080005"] = _UNICODE
+        for position, (tag, vr, _) in enumerate(self._computed, len(self._parts)):
+            value = row[position]
             held[tag] = {"vr": vr, "Value": value if isinstance(value, list) else [value]}
         for tag, inner in self._items.items():
             if tag in held:
