@@ -5,7 +5,6 @@ and against the stored bytes, and its result is kept until whoever asked has hea
 """
 
 import logging
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from zlib_ng import zlib_ng
 
 from pacs import jobs
 from pacs.database.metadata import metadata
@@ -295,7 +295,7 @@ def _is_whole(archive: "Archive", instance: _Kept) -> bool:
         with archive.store.open(instance.object_key) as file:
             file.seek(instance.dataset_start)
             while chunk := file.read(CHUNK_BYTES):
-                crc32 = zlib.crc32(chunk, crc32)
+                crc32 = zlib_ng.crc32(chunk, crc32)
                 left -= len(chunk)
     except (ObjectNotFound, ChecksumMismatch):
         return False

@@ -8,13 +8,13 @@ import logging
 import mmap
 import os
 import time
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
 from sqlalchemy import Engine
+from zlib_ng import zlib_ng
 
 from pacs.dicom.errors import (
     IngestError,
@@ -165,14 +165,14 @@ class Intake:
             raise TooLarge(f"the object is larger than {limit} bytes (max_object_bytes)")
         self._object.write(data)
         if self._meta is not None:
-            self._crc32 = zlib.crc32(data, self._crc32)
+            self._crc32 = zlib_ng.crc32(data, self._crc32)
             if len(self._head) < HEAD_BYTES:
                 self._head += data[: HEAD_BYTES - len(self._head)]
             return
         self._head += data
         self._meta = read_file_meta(self._head)
         if self._meta is not None:
-            self._crc32 = zlib.crc32(memoryview(self._head)[self._meta.dataset_start :])
+            self._crc32 = zlib_ng.crc32(memoryview(self._head)[self._meta.dataset_start :])
 
     def commit(self, *, study_instance_uid: str | None = None) -> Received:
         """Makes the object safe: bytes durable in the store, rows committed in the index.

@@ -2,11 +2,11 @@
 
 import mmap
 import tempfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from zlib_ng import zlib_ng
 
 from pacs.archive import Archive
 from pacs.dicom.errors import IngestError
@@ -69,7 +69,7 @@ def _index(archive: Archive, writer: IndexWriter, stat: ObjectStat) -> str:
         return f"refused: {refusal}"
     crc32 = 0
     for at in range(header.file_meta.dataset_start, len(view), CHUNK_BYTES):
-        crc32 = zlib.crc32(view[at : at + CHUNK_BYTES], crc32)
+        crc32 = zlib_ng.crc32(view[at : at + CHUNK_BYTES], crc32)
     source = "ai" if stat.key.startswith(RESULTS) else "import"
     stored_as = Stored(stat.key, stat.size, crc32, source, SOURCE_PEER)
     return writer.write(record_of(header, stored_as, archive.settings.patient_id_issuer))

@@ -1,12 +1,12 @@
 """Whether index and object store agree, and whether every object is still what arrived."""
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import select
+from zlib_ng import zlib_ng
 
 from pacs.archive import Archive
 from pacs.index.tables import instances
@@ -65,7 +65,7 @@ def _problem(
         with archive.store.open(key) as file:
             while chunk := file.read(CHUNK_BYTES):
                 skipped = max(0, dataset_start - found_size)
-                found_crc32 = zlib.crc32(memoryview(chunk)[skipped:], found_crc32)
+                found_crc32 = zlib_ng.crc32(memoryview(chunk)[skipped:], found_crc32)
                 found_size += len(chunk)
     except ObjectNotFound:
         return "missing"
