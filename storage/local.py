@@ -1,10 +1,16 @@
-"""Objects in a directory: one file an object, whole and on the disk before anybody can see it."""
+"""Objects in a directory: one file an object, whole before anybody can see it, and on the disk
+before its writer hears that it is stored.
+
+After a power cut an object whose writer heard nothing may be there with its end missing; after the
+death of a process only whole ones are.
+"""
 
 import builtins
 import os
 import stat
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -154,9 +160,10 @@ class LocalStore:
         target = f"{self._prefix}{writer.key}"
         folder = os.path.dirname(target)  # noqa: PTH120
         try:
-            writer.sync()
+            if os.path.lexists(target):
+                writer.sync()  # what is there stays until the new bytes are on the disk
             self._rename(writer, folder, target)
-            sync_folder(folder)
+            _sync(writer, folder, target)
         except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
             raise StoreError(
                 f"key {writer.key!r} runs through another object of this directory", key=writer.key
@@ -229,6 +236,21 @@ class LocalStore:
             return []
         except OSError as error:
             raise disk_error(error, self.root) from error
+
+
+def _sync(writer: StagedWriter, folder: str, target: str) -> None:
+    """Bring bytes and name to the disk, or take the name away again.
+
+    After the rename, so that one commit of the file system's journal takes both, and the folder's
+    own sync finds little left to do: the other way round takes two of them, one after another.
+    """
+    try:
+        writer.sync()
+        sync_folder(folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(target)  # noqa: PTH108
+        raise
 
 
 def _object_stat(key: str, status: os.stat_result) -> ObjectStat:
