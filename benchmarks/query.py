@@ -130,12 +130,11 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
         for number in range(plan.rounds):
             for kind, asked in KINDS.items():
                 chosen = random.Random(f"{SEED}/{number}/{kind}").choices(studies, k=plan.questions)
-                turn = len(samples) // plan.questions % len(running)
-                for server in [*running[turn:], *running[:turn]]:
-                    taken = enumerate(ask(server, list(map(asked, chosen))))
+                taken = _ask_in_turns(running, list(map(asked, chosen)))
+                for server, answered in zip(running, taken, strict=True):
                     samples += [
                         Sample(server.name, kind, number, position, seconds, answers)
-                        for position, (seconds, answers) in taken
+                        for position, (seconds, answers) in enumerate(answered)
                     ]
                     say(_line(samples[-plan.questions :], plan))
         versions = {server.name: server.version for server in running}
@@ -201,19 +200,34 @@ def tiny_instance(study: Study, uid: str) -> Dataset:
     return image
 
 
-def ask(server: Server, questions: Sequence[dict[str, str]]) -> list[tuple[float, int]]:
-    """Ask one after another on one association, which is there already.
+Taken = tuple[float, int]
+"""The seconds that a question took, and the number of its answers."""
 
-    Returns the seconds and the number of answers of each. Raises SendFailed.
-    """
-    asked = list(map(identifier, questions))
-    taken = []
-    with Association(server, CLIENT, {STUDY_ROOT_FIND: IMPLICIT}) as association:
-        association.find(identifier({"PatientID": "nobody"}))
-        for question in asked:
-            started = time.perf_counter()
-            answers = association.find(question)
-            taken.append((time.perf_counter() - started, len(answers)))
+
+def ask(server: Server, questions: Sequence[dict[str, str]]) -> list[Taken]:
+    """Ask one after another on one association, which is there already. Raises SendFailed."""
+    (taken,) = _ask_in_turns([server], questions)
+    return taken
+
+
+def _ask_in_turns(
+    running: Sequence[Server], questions: Sequence[dict[str, str]]
+) -> list[list[Taken]]:
+    """Ask each question of all servers, another one first each time; the answers by server."""
+    taken: list[list[Taken]] = [[] for _ in running]
+    with ExitStack() as stack:
+        associations = [
+            stack.enter_context(Association(server, CLIENT, {STUDY_ROOT_FIND: IMPLICIT}))
+            for server in running
+        ]
+        for association in associations:
+            association.find(identifier({"PatientID": "nobody"}))
+        for number, question in enumerate(map(identifier, questions)):
+            for turn in range(len(running)):
+                asked = (number + turn) % len(running)
+                started = time.perf_counter()
+                answers = associations[asked].find(question)
+                taken[asked].append((time.perf_counter() - started, len(answers)))
     return taken
 
 

@@ -42,8 +42,8 @@ def text(outcome: Outcome, machine: Machine) -> str:
     blocks = [
         f"## Asking: C-FIND among {outcome.plan.studies:,} studies",
         f"{shared(machine)}Milliseconds, median and (95th percentile), and how many times as fast"
-        " Filmless is: medians of the ratios of single questions, asked of one after another, with"
-        " the lowest and the highest round in brackets.",
+        " Filmless is: medians of the ratios of single questions, which were asked of one server"
+        " after another, another one first each time; lowest and highest round in brackets.",
         _table(outcome),
         notes,
         "### Where and what, asking",
