@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, cast
 
 from pydicom.uid import ImplicitVRLittleEndian
+from sqlalchemy import Connection
 
 from dicom_node.dimse import (
     CANCELLED,
@@ -88,7 +89,7 @@ def _answer(session: Session, message: Message) -> int:
     try:
         record_search(session, query.level, query.matches)
         with (
-            session.archive.engine.connect() as connection,
+            _connection(session) as connection,
             closing(cast(Matches, search_all(connection, query))) as found,
         ):
             while batch := [writer.write(match) for match in islice(found, _AT_ONCE)]:
@@ -101,6 +102,11 @@ def _answer(session: Session, message: Message) -> int:
         log.warning("%s: a query cannot be answered: %s", association.remote, error)
         raise Refused(OUT_OF_RESOURCES, "cannot answer now, please ask again later") from error
     return SUCCESS
+
+
+def _connection(session: Session) -> Connection:
+    """One that commits by itself: a transaction would take two more turns to the server."""
+    return session.archive.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _query(session: Session, sop_class: str, identifier: Identifier) -> Query:

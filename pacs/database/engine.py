@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import select
+import time
 from typing import Any
 
 import orjson
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext, ExecutionContext, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 from pacs.database.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 
@@ -19,6 +21,7 @@ _STATEMENT_SECONDS = 60
 _LOCK_SECONDS = 20
 _CONNECT_SECONDS = 5
 _IDLE_TRANSACTION_SECONDS = 300
+_REST_SECONDS = 5.0
 # A server that falls silent (a cable, a firewall that forgets) is noticed, and not in two hours.
 _SILENCE = {
     "keepalives_idle": "10",
@@ -106,7 +109,6 @@ def connect(
         pool_size=pool_size,
         max_overflow=overflow,
         pool_timeout=30,
-        pool_pre_ping=True,
         hide_parameters=True,
         json_deserializer=orjson.loads,
         connect_args={
@@ -117,7 +119,34 @@ def connect(
     )
     event.listen(engine, "handle_error", _translate, retval=True)
     event.listen(engine, "do_execute", _execute)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _replace_dead)
     return engine
+
+
+def _note_use(_connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _replace_dead(
+    connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Raise InvalidatePoolError, upon which the pool connects anew, where the server is gone.
+
+    To ask it each time would take as long as most questions. A server that ends says so on the
+    socket, where nothing else is to be read; one that fell silent is noticed after a rest.
+    """
+    rested = time.monotonic() - record.info.get("used", time.monotonic())
+    if rested < _REST_SECONDS and not connection.closed:
+        socket = select.poll()
+        socket.register(connection.fileno(), select.POLLIN)
+        if not socket.poll(0):
+            return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _execute(
@@ -132,8 +161,7 @@ def _execute(
 
 def _translate(context: ExceptionContext) -> DatabaseError | None:
     """The error to raise in place of psycopg's; its cause stays psycopg's."""
-    # A connection that is found dead before its use is replaced, and nobody need know.
-    return None if context.is_pre_ping else meaning_of(context.original_exception)
+    return meaning_of(context.original_exception)
 
 
 def meaning_of(error: BaseException) -> DatabaseError | None:

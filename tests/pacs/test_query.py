@@ -191,7 +191,11 @@ def test_all_are_answered_whatever_their_number(archive: Archive, make_file: Mak
         numbers = [answer["00200013"]["Value"][0] for answer in search_all(connection, query)]
         few = [answer for answer, _ in zip(search_all(connection, query), range(3), strict=False)]
         (study,) = search(connection, Query("STUDY", {"0020000D": "1"}))
-    assert numbers == list(range(1, 303))
+    with archive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        same = [answer["00200013"]["Value"][0] for answer in search_all(connection, query)]
+        again = len(list(search_all(connection, query)))
+    assert numbers == same == list(range(1, 303))
+    assert again == len(numbers)
     assert len(few) == 3
     assert study["00201208"]["Value"] == [302]
 
