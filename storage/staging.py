@@ -8,6 +8,7 @@ numbers would not do: containers that share a directory do not share them.
 import fcntl
 import itertools
 import os
+import sys
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from storage.errors import StoreError, disk_error
 
 INCOMING = ".incoming"
 _LOCK = "lock"
+_BEGIN_BYTES = 1 << 20
 
 
 class Staging:
@@ -68,6 +70,7 @@ class StagedWriter:
     ) -> None:
         self.key = key
         self.size = 0
+        self._begun = 0
         self.path = staging.new_path()
         self._folder = staging.folder
         self._publish = publish
@@ -92,6 +95,8 @@ class StagedWriter:
             self.abort()
             raise disk_error(error, self._folder, key=self.key) from error
         self.size += len(view)
+        if self.size - self._begun >= _BEGIN_BYTES:
+            self._begin_to_sync()
 
     def read_back(self) -> BinaryIO:
         """Return a seekable view of what was written so far; the caller closes it."""
@@ -100,6 +105,17 @@ class StagedWriter:
             return open(self.path, "rb")  # noqa: PTH123 - a string: see Staging.new_path
         except OSError as error:
             raise disk_error(error, self._folder, key=self.key) from error
+
+    def _begin_to_sync(self) -> None:
+        """Have the system begin to write what it holds back, while more is on its way.
+
+        A hint: the pages are asked to go, which makes the system write them, and stay as long as
+        they are being written.
+        """
+        if sys.platform == "linux":
+            length = self.size - self._begun
+            os.posix_fadvise(self._file, self._begun, length, os.POSIX_FADV_DONTNEED)
+        self._begun = self.size
 
     def sync(self) -> None:
         """Bring the bytes to the disk; OSError as the system says it."""
