@@ -4,27 +4,22 @@ import logging
 import select
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from dicom_node.callers import Callers
 from dicom_node.conversation import Conversation
-from dicom_node.errors import AddressUnavailable
+from dicom_node.doors import BACKLOG, Door, open_doors
 from dicom_node.slots import Slots, new_slots_file
-from dicom_node.tls import listening_context
 from dicom_node.upper_layer.timeouts import Timeouts
 from pacs.archive import Archive
-from pacs.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 128
 GRACE_SECONDS = 10.0
 ABORT_SECONDS = 4.0
 # Connections beyond the limit of associations, so that these hear why they are refused.
@@ -34,33 +29,6 @@ COMMITTERS = 8
 _STANDS_BACK_SECONDS = 0.005
 _BREATH_SECONDS = 0.1
 _REMINDER_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A socket that listens, and what encrypts there."""
-
-    listening: socket.socket
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        host, port = self.listening.getsockname()[:2]
-        return str(host), int(port)
-
-
-def open_doors(settings: Settings, host: str, port: int) -> list[Door]:
-    """The doors of a node by itself. Raises AddressUnavailable and TlsUnusable."""
-    doors = [Door(_listen(host, port, "dicom-port"))]
-    try:
-        if settings.dicom_tls_port is not None:
-            tls = listening_context(settings)
-            doors.append(Door(_listen(host, settings.dicom_tls_port, "dicom-tls-port"), tls))
-    except Exception:
-        doors[0].listening.close()
-        raise
-    return doors
 
 
 class Node:
@@ -267,16 +235,3 @@ def run(
     with Node(archive, doors=doors, slots=slots) as node:
         ready(f"{node.aet} on {node.address[0]}:{node.address[1]}")
         stop.wait()
-
-
-def _listen(host: str, port: int, name: str) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise AddressUnavailable(
-            f"DICOM cannot listen on {host}:{port}: {error.strerror or error}. "
-            f"Choose another with --{name}, or end the program that has it"
-        ) from error

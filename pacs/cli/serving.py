@@ -53,7 +53,7 @@ def serve(
     )
     # What takes its time to import comes after what may be refused.
     from pacs.logs import configure_logs
-    from pacs.serve.part import PARTS
+    from pacs.serve.parts import PARTS
     from pacs.serve.supervisor import serve as supervise
 
     configure_logs("serve")

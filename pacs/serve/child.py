@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from pacs.serve.part import PartName
+from pacs.serve.parts import PartName
 from pacs.settings import Settings
 
 _FIRST_PAUSE = 0.5

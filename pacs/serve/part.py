@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -25,17 +25,12 @@ from pacs.archive import Archive, open_archive
 from pacs.database.lock import FolderLock
 from pacs.errors import PacsError
 from pacs.logs import configure_logs
+from pacs.serve.parts import PARTS_LOCK
 from pacs.settings import Settings
 from storage.errors import StoreError
 
 if TYPE_CHECKING:
     from pacs.worker import Register
-
-PartName = Literal["api", "dicom", "worker"]
-PARTS: tuple[PartName, ...] = get_args(PartName)
-
-PARTS_LOCK = "parts"
-"""The lock in the data directory that every running part shares."""
 
 _GRACE_SECONDS = 20.0
 _AI_PACKAGES = ("torch", "monai", "highdicom")

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from dicom_node.server import Door
+from dicom_node.doors import Door
 from dicom_node.slots import Slots, new_slots_file
 from dicom_node.tls import listening_context
 from pacs.serve.ports import hold

@@ -19,7 +19,7 @@ from pacs.database.lock import FolderLock
 from pacs.database.migrate import migrate
 from pacs.errors import PacsError
 from pacs.serve.child import Child
-from pacs.serve.part import PARTS_LOCK, PartName
+from pacs.serve.parts import PARTS_LOCK, PartName
 from pacs.serve.ports import PortUnavailable, claim
 from pacs.serve.receivers import Receivers
 from pacs.settings import Settings
