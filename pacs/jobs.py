@@ -29,7 +29,7 @@ FROM jsonb_array_elements(%(args)s::jsonb) AS args
 def defer(
     connection: Connection,
     task: str,
-    *args: dict[str, str],
+    *args: dict[str, str] | dict[str, list[str]],
     queue: str = "archive",
     lock: str | None = None,
     at: datetime | None = None,
@@ -49,12 +49,9 @@ def defer_uploads(connection: Connection, object_keys: Sequence[str]) -> None:
 
 
 def defer_descriptions(connection: Connection, study_instance_uids: Sequence[str]) -> None:
-    """A job for each study that writes down the metadata of its instances."""
-    defer(
-        connection,
-        "describe_study",
-        *({"study_instance_uid": uid} for uid in dict.fromkeys(study_instance_uids)),
-    )
+    """One job for these studies, which writes down the metadata of their instances."""
+    uids = list(dict.fromkeys(study_instance_uids))
+    defer(connection, "describe_studies", {"study_instance_uids": uids})
 
 
 def queue_on(database_url: str) -> procrastinate.App:

@@ -148,10 +148,11 @@ def _register_uploads(app: procrastinate.App, archive: Archive) -> None:
 
 
 def _register_descriptions(app: procrastinate.App, archive: Archive) -> None:
-    @app.task(name="describe_study", queue="archive", retry=_Patience())
-    def describe(study_instance_uid: str) -> None:
-        """Writes down the metadata of a study; raises StoreError."""
-        describe_study(archive, study_instance_uid)
+    @app.task(name="describe_studies", queue="archive", retry=_Patience())
+    def describe_studies(study_instance_uids: list[str]) -> None:
+        """Writes down the metadata of studies; raises StoreError."""
+        for study_instance_uid in study_instance_uids:
+            describe_study(archive, study_instance_uid)
 
 
 def _upload(archive: Archive, key: str) -> None:

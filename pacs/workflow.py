@@ -8,8 +8,8 @@ process that dies in between leaves nothing to be put right.
 from sqlalchemy import Connection
 
 from pacs import events, jobs
-from pacs.index.batch import close_up
 from pacs.index.counts import count_instances
+from pacs.index.locks import close_up
 
 _QUIET = """
 SELECT id, study_instance_uid FROM studies

@@ -1,25 +1,22 @@
 """The statements that put instances into the index."""
 
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
 import psycopg
-from psycopg import Connection as DriverConnection
 from psycopg import Cursor
 from sqlalchemy import Connection
 
 from pacs import events
-from pacs.database.engine import meaning_of
+from pacs.database.engine import cursor_of, meaning_of
 from pacs.index.counts import count_instances
+from pacs.index.locks import STUDY_LOCKS, lock_of
 from pacs.index.parents import Key, Parents, key_of
 from pacs.index.record import Record
 
 Outcome = Literal["stored", "duplicate", "conflict"]
-
-_STUDY_LOCKS = 3_271_996
 
 _COLUMNS = (
     "series_ref, sop_instance_uid, sop_class_uid, instance_number, transfer_syntax_uid, rows, "
@@ -37,7 +34,7 @@ WITH arrived AS MATERIALIZED (
     object_key text, size bigint, dataset_start int, dataset_crc32 bigint, frames bigint[],
     version smallint, source_kind text, source_peer text, lock int, touches bigint)),
 locked AS MATERIALIZED (
-  SELECT pg_advisory_xact_lock_shared({_STUDY_LOCKS}, lock)
+  SELECT pg_advisory_xact_lock_shared({STUDY_LOCKS}, lock)
   FROM (SELECT DISTINCT lock FROM arrived) AS studies),
 new AS (
   INSERT INTO instances ({_COLUMNS})
@@ -54,12 +51,6 @@ SELECT sop_instance_uid FROM new
 UNION ALL
 ({events.ARRIVED} FROM touched)
 """  # noqa: S608 - no value is part of the text
-
-_LOCK = """
-SELECT pg_advisory_xact_lock_shared(%(kind)s, lock) FROM unnest(%(locks)s::int[]) AS lock
-"""
-
-_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%(kind)s, %(lock)s)"
 
 _EXISTING = """
 SELECT i.id, i.sop_instance_uid, i.object_key, i.size, i.dataset_start, i.dataset_crc32, i.version,
@@ -97,30 +88,6 @@ class LostRace(Exception):
 
 
 SameBytes = Callable[[ExistingInstance, Record], bool]
-
-
-def hold_open(connection: Connection, study_instance_uids: Iterable[str]) -> None:
-    """Keeps studies from being settled until the caller's transaction ends.
-
-    Comes before any lock on their rows. `close_up` is its counterpart; between them no instance
-    can slip into a study after it is found quiet and before it is counted.
-    """
-    locks = [_lock_of(uid) for uid in set(study_instance_uids)]
-    connection.exec_driver_sql(_LOCK, {"kind": _STUDY_LOCKS, "locks": locks})
-
-
-def close_up(connection: Connection, study_instance_uid: str) -> bool:
-    """Whether nothing is being written to the study, and nothing will be until the caller's
-    transaction ends."""
-    values = {"kind": _STUDY_LOCKS, "lock": _lock_of(study_instance_uid)}
-    return bool(connection.exec_driver_sql(_TRY_LOCK, values).scalar_one())
-
-
-def cursor_of(connection: Connection) -> Cursor[tuple[str]]:
-    """A cursor of psycopg's on the connection, within its transaction."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, DriverConnection)  # noqa: S101 - there is no other driver
-    return driver.cursor()
 
 
 def insert(
@@ -178,13 +145,9 @@ def insert_again(
 
 def _row(record: Record, parents: Parents, version: int) -> dict[str, Any]:
     row = record.instance(parents.series_ref, version)
-    row["lock"] = _lock_of(record.header.study_instance_uid)
+    row["lock"] = lock_of(record.header.study_instance_uid)
     row["touches"] = None if record.stored.source_kind == "ai" else parents.study_ref
     return row
-
-
-def _lock_of(study_instance_uid: str) -> int:
-    return zlib.crc32(study_instance_uid.encode()) - 2**31
 
 
 def _note_change(connection: Connection, known: ExistingInstance, record: Record) -> None:

@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
+import psycopg
 from sqlalchemy import Connection
 
+from pacs import events
+from pacs.database.engine import cursor_of, meaning_of
+from pacs.index.locks import hold_open
 from pacs.index.record import Record
 
 _MOST_REMEMBERED = 20_000
@@ -24,6 +28,11 @@ _ROWS = """
     series_attributes jsonb)
 """
 
+_MODALITIES = """
+coalesce(array_agg(DISTINCT {0}.modality ORDER BY {0}.modality)
+  FILTER (WHERE {0}.modality <> ''), '{{}}')
+"""
+
 _PATIENTS = f"""
 INSERT INTO patients (issuer, patient_id, name, name_key, birth_date, sex)
 SELECT DISTINCT ON (issuer, patient_id)
@@ -38,19 +47,22 @@ _STUDIES = f"""
 INSERT INTO studies (patient_ref, study_instance_uid, patient_name, patient_name_folded,
   patient_birth_date, patient_sex, study_date, study_time, accession_number, study_id, description,
   description_folded, referring_physician, referring_physician_folded, attributes,
-  identity_conflict)
+  number_of_series, modalities, identity_conflict)
 SELECT DISTINCT ON (r.study_instance_uid) p.id, r.study_instance_uid, r.patient_name,
   r.patient_name_folded, r.patient_birth_date, r.patient_sex, r.study_date, r.study_time,
   r.accession_number, r.study_id, r.study_description, r.study_description_folded,
   r.referring_physician, r.referring_physician_folded, r.study_attributes,
+  c.number_of_series, c.modalities,
   r.patient_id <> '' AND (
     (r.patient_name_key <> '' AND p.name_key <> '' AND r.patient_name_key <> p.name_key)
     OR coalesce(r.patient_birth_date <> p.birth_date, false)
     OR (r.patient_sex <> '' AND p.sex <> '' AND r.patient_sex <> p.sex))
 FROM {_ROWS} JOIN patients p ON (p.issuer, p.patient_id) = (r.issuer, r.patient_id)
+  JOIN (SELECT r.study_instance_uid, count(DISTINCT r.series_instance_uid) AS number_of_series,
+      {_MODALITIES.format("r")} AS modalities
+    FROM {_ROWS} GROUP BY r.study_instance_uid) c USING (study_instance_uid)
 ORDER BY r.study_instance_uid
 ON CONFLICT (study_instance_uid) DO NOTHING
-RETURNING id
 """  # noqa: S608
 
 _PATIENT_DIFFERS = """
@@ -60,7 +72,9 @@ SELECT 'patient_differs', s.id, jsonb_build_object(
   'arrived', jsonb_build_object('name', s.patient_name, 'birth_date', s.patient_birth_date,
     'sex', s.patient_sex))
 FROM studies s JOIN patients p ON p.id = s.patient_ref
-WHERE s.id = ANY(%(studies)s) AND s.identity_conflict
+WHERE s.study_instance_uid = ANY(%(uids)s) AND s.identity_conflict AND NOT EXISTS (
+  SELECT FROM reconciliations x WHERE x.study_ref = s.id
+    AND x.kind IN ('patient_differs', 'study_of_two_patients'))
 """
 
 _STUDY_OF_TWO_PATIENTS = f"""
@@ -94,7 +108,6 @@ SELECT DISTINCT ON (s.id, r.series_instance_uid) s.id, r.series_instance_uid, r.
 FROM {_ROWS} JOIN studies s USING (study_instance_uid)
 ORDER BY s.id, r.series_instance_uid
 ON CONFLICT (study_ref, series_instance_uid) DO NOTHING
-RETURNING study_ref
 """  # noqa: S608
 
 # Locked in one order, so that two processes that write to the same studies never wait in a ring.
@@ -102,19 +115,34 @@ _LOCK_STUDIES = """
 SELECT id FROM studies WHERE study_instance_uid = ANY(%(uids)s) ORDER BY id FOR UPDATE
 """
 
-_DESCRIBE_STUDIES = """
-UPDATE studies s SET
-  number_of_series = (SELECT count(*) FROM series e WHERE e.study_ref = s.id),
-  modalities = ARRAY(SELECT DISTINCT e.modality FROM series e
-    WHERE e.study_ref = s.id AND e.modality <> '' ORDER BY e.modality)
-WHERE s.id = ANY(%(studies)s)
-"""
+# Of a new study this is known already, and its row stays as it was written.
+_DESCRIBE_STUDIES = f"""
+UPDATE studies s SET number_of_series = c.number_of_series, modalities = c.modalities
+FROM (SELECT e.study_ref, count(*) AS number_of_series, {_MODALITIES.format("e")} AS modalities
+    FROM series e JOIN studies t ON t.id = e.study_ref
+    WHERE t.study_instance_uid = ANY(%(uids)s) GROUP BY e.study_ref) c
+WHERE s.id = c.study_ref AND s.number_of_series <> c.number_of_series
+"""  # noqa: S608
+
+_TELL = f"{events.ARRIVED} FROM unnest(%(uids)s::text[]) AS study_instance_uid"
 
 _KNOWN = f"""
 SELECT r.study_instance_uid, r.series_instance_uid, r.issuer, r.patient_id, s.id, e.id
 FROM {_ROWS} JOIN studies s USING (study_instance_uid)
   JOIN series e ON (e.study_ref, e.series_instance_uid) = (s.id, r.series_instance_uid)
 """  # noqa: S608 - no value is part of the text
+
+_MAKE = (
+    _PATIENTS,
+    _STUDIES,
+    _PATIENT_DIFFERS,
+    _LOCK_STUDIES,
+    _STUDY_OF_TWO_PATIENTS,
+    _SERIES,
+    _DESCRIBE_STUDIES,
+    _TELL,
+    _KNOWN,
+)
 
 Key = tuple[str, str, str, str]
 
@@ -169,23 +197,28 @@ def key_of(record: Record) -> Key:
 
 def make_parents(connection: Connection, records: Sequence[Record]) -> dict[Key, Parents]:
     """Puts patients, studies and series into the index where they are new, and contradictions
-    among them on record; the parents of all records by `key_of`."""
+    among them on record, and tells listeners; the parents of all records by `key_of`.
+
+    The studies are held open. Raises DatabaseUnavailable.
+    """
     distinct = {key_of(record): record for record in records}
     rows = [record.parents() for record in distinct.values()]
-    values = {"rows": orjson.dumps(rows).decode()}
-    connection.exec_driver_sql(_PATIENTS, values)
-    new_studies = connection.exec_driver_sql(_STUDIES, values).scalars().all()
-    if new_studies:
-        connection.exec_driver_sql(_PATIENT_DIFFERS, {"studies": list(new_studies)})
     uids = sorted({record.header.study_instance_uid for record in records})
-    connection.exec_driver_sql(_LOCK_STUDIES, {"uids": uids})
-    connection.exec_driver_sql(_STUDY_OF_TWO_PATIENTS, values)
-    of_new_series = connection.exec_driver_sql(_SERIES, values).scalars().all()
-    if of_new_series:
-        connection.exec_driver_sql(_DESCRIBE_STUDIES, {"studies": list(set(of_new_series))})
+    values = {"rows": orjson.dumps(rows).decode(), "uids": uids}
+    cursor = cursor_of(connection)
+    try:
+        # Sent one after another without waiting: none of them asks what the one before it did.
+        with cursor.connection.pipeline():
+            hold_open(cursor, uids)
+            for statement in _MAKE:
+                cursor.execute(statement, values)
+        found = cursor.fetchall()
+    except psycopg.Error as error:
+        meaning = meaning_of(error)
+        if meaning is None:
+            raise
+        raise meaning from error
     return {
         (study_uid, series_uid, issuer, patient_id): Parents(study_ref, series_ref)
-        for study_uid, series_uid, issuer, patient_id, study_ref, series_ref in (
-            connection.exec_driver_sql(_KNOWN, values)
-        )
+        for study_uid, series_uid, issuer, patient_id, study_ref, series_ref in found
     }

@@ -9,6 +9,7 @@ waits for no other thread.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from psycopg import Cursor
@@ -16,14 +17,13 @@ from psycopg.errors import DeadlockDetected, ForeignKeyViolation, SerializationF
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pacs import events, jobs
+from pacs import jobs
+from pacs.database.engine import cursor_of
 from pacs.database.errors import DatabaseUnavailable
 from pacs.index.batch import (
     LostRace,
     Outcome,
     SameBytes,
-    cursor_of,
-    hold_open,
     insert,
     insert_again,
 )
@@ -36,6 +36,12 @@ MAX_BATCH = 500
 LONGEST_TOUCH_PAUSE = 0.25
 """Seconds between two marks that a study is being written to."""
 _TRIES = 5
+
+# Plans that are made once, and never go through a whole table, however small it was at that time.
+_PLANS = """
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
+SET enable_mergejoin = off
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -68,7 +74,7 @@ class IndexWriter:
         self._touch_pause = min(LONGEST_TOUCH_PAUSE, quiet_seconds / 4)
         self._upload = upload
         self._parents = KnownParents()
-        self._standing: tuple[Connection, Cursor[tuple[str]]] | None = None
+        self._standing: tuple[Connection, Cursor[Any]] | None = None
         self._mutex = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._led = False
@@ -158,30 +164,27 @@ class IndexWriter:
             return self._commit(records, tries - 1)
 
     def _insert(self, records: Sequence[Record]) -> set[str]:
+        connection, cursor = self._connection()
         parents = self._parents.recall(records)
         results = [record for record in records if record.stored.source_kind == "ai"]
         if parents is not None and not results and not self._upload:
-            return insert(self._cursor(), records, parents, touch_pause=self._touch_pause)
-        with self._engine.begin() as connection:
-            uids = sorted({record.header.study_instance_uid for record in records})
-            hold_open(connection, uids)
+            return insert(cursor, records, parents, touch_pause=self._touch_pause)
+        with cursor.connection.transaction():
             if parents is None:
                 parents = make_parents(connection, records)
-            new = insert(cursor_of(connection), records, parents, touch_pause=self._touch_pause)
+            new = insert(cursor, records, parents, touch_pause=self._touch_pause)
             stored = [record for record in records if record.header.sop_instance_uid in new]
             if self._upload:
                 jobs.defer_uploads(connection, [record.stored.object_key for record in stored])
             if results:
                 count_instances(connection, [parents[key_of(r)].study_ref for r in results])
                 jobs.defer_descriptions(connection, [r.header.study_instance_uid for r in results])
-            for uid in uids:
-                events.notify(connection, uid, "arrived")
         self._parents.remember(parents)
         return new
 
     def _insert_again(self, record: Record) -> Outcome:
-        with self._engine.begin() as connection:
-            hold_open(connection, [record.header.study_instance_uid])
+        connection, cursor = self._connection()
+        with cursor.connection.transaction():
             outcome = insert_again(
                 connection,
                 record,
@@ -193,13 +196,14 @@ class IndexWriter:
                 jobs.defer_uploads(connection, [record.stored.object_key])
         return outcome
 
-    def _cursor(self) -> Cursor[tuple[str]]:
-        """That of a connection which the common case has for itself, each statement on its own."""
+    def _connection(self) -> tuple[Connection, Cursor[Any]]:
+        """One that the writer has for itself, on which a statement stands for itself unless a
+        transaction is begun. All it looks up it looks up by its key, at any size of the index."""
         if self._standing is None:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+            connection.exec_driver_sql(_PLANS)
             self._standing = connection, cursor_of(connection)
-        return self._standing[1]
+        return self._standing
 
     def _disconnect(self) -> None:
         standing, self._standing = self._standing, None

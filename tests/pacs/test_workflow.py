@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from pacs import events, retrieve
 from pacs.archive import Archive
-from pacs.index.batch import hold_open
+from pacs.database.engine import cursor_of
+from pacs.index.locks import hold_open
 from pacs.index.query import Scope
 from pacs.ingest import Source
 from pacs.metadata import describe_study
@@ -47,8 +48,10 @@ def test_a_study_is_complete_once_it_is_quiet(archive: Archive, make_file: MakeF
         jobs = connection.execute(
             text("SELECT task_name, args FROM procrastinate_jobs ORDER BY id")
         ).all()
-    of_study = {"study_instance_uid": uid}
-    assert jobs == [("describe_study", of_study), ("triage_study", of_study)]
+    assert jobs == [
+        ("describe_studies", {"study_instance_uids": [uid]}),
+        ("triage_study", {"study_instance_uid": uid}),
+    ]
 
 
 def test_a_study_that_is_being_written_to_is_not_settled(
@@ -56,7 +59,7 @@ def test_a_study_that_is_being_written_to_is_not_settled(
 ) -> None:
     uid = archive.ingest.receive([make_file()], MODALITY).study_instance_uid
     with archive.engine.begin() as writer:
-        hold_open(writer, [uid])
+        hold_open(cursor_of(writer), [uid])
         with archive.engine.begin() as connection:
             assert settle_quiet_studies(connection, 0) == []
     with archive.engine.begin() as connection:

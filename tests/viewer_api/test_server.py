@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pacs.archive import Archive, open_archive
+from pacs.metadata import describe_study
 from pacs.people.permissions import Role
 from pacs.people.tokens import create_token
 from pacs.settings import Settings
@@ -116,7 +117,8 @@ def test_a_database_that_goes_away_is_503_and_comes_back(archive: Archive, postg
 
 def test_an_object_that_is_lost_is_an_error_of_the_store(archive: Archive) -> None:
     with serving(archive) as hospital:
-        hospital.receive(CT)
+        received = hospital.receive(CT)
+        describe_study(archive, received.study_instance_uid)
         shutil.rmtree(archive.settings.data_dir / "objects" / "instances")
         machine = hospital.machine()
         for path in ("", "/frames/1", "/rendered"):
