@@ -119,7 +119,7 @@ class StagedWriter:
 
     def sync(self) -> None:
         """Bring the bytes to the disk; OSError as the system says it."""
-        os.fdatasync(self._file)
+        os.fsync(self._file)
 
     def commit(self) -> None:
         """Store the object; whatever fails, nothing of it stays but the error."""
