@@ -42,7 +42,7 @@ def test_any_process_may_be_killed_at_any_time(
     chosen = random.Random(SEED)
     modalities = [new_modality(product.dicom_port) for _ in range(ASSOCIATIONS)]
     for modality in modalities:
-        modality.start(pause=0.0)
+        modality.start(pause=0.05)  # what is looked for at the end grows with what was sent
     for _ in range(KILLS):
         time.sleep(chosen.uniform(0.0, 0.6))
         try:
