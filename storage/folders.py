@@ -29,14 +29,12 @@ def make_folder(folder: Path) -> None:
             raise
 
 
-_NAMES_GO_WITH_FILES = frozenset(("ext4", "xfs", "btrfs"))
-
-
 def names_go_with_files(folder: Path) -> bool:
     """Tell whether fsync of a file that has been renamed brings its new name to the disk too.
 
-    The journals of ext4, XFS and btrfs write both in one transaction. POSIX promises nothing of the
-    kind, so elsewhere, and where the file system is not known, the folder needs its own fsync.
+    The journal of ext4 writes both in one transaction (tests/storage/test_power_cut.py). POSIX
+    promises nothing of the kind, so on every other file system, and where it is not known which it
+    is, the folder needs its own fsync.
     """
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
@@ -47,7 +45,7 @@ def names_go_with_files(folder: Path) -> bool:
     for mount in mounts:
         fields, _, source = mount.partition(" - ")
         if fields.split()[2] == number:
-            return source.split()[0] in _NAMES_GO_WITH_FILES
+            return source.split()[0] == "ext4"
     return False
 
 
