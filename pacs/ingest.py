@@ -20,6 +20,7 @@ from pacs.dicom.errors import (
     IngestError,
     InvalidUid,
     MissingAttribute,
+    NotAsAnnounced,
     NotDicom,
     OtherStudy,
     TooLarge,
@@ -42,6 +43,7 @@ __all__ = [
     "Intake",
     "InvalidUid",
     "MissingAttribute",
+    "NotAsAnnounced",
     "NotDicom",
     "OtherStudy",
     "Received",
@@ -174,15 +176,23 @@ class Intake:
         if self._meta is not None:
             self._crc32 = zlib_ng.crc32(memoryview(self._head)[self._meta.dataset_start :])
 
-    def commit(self, *, study_instance_uid: str | None = None) -> Received:
+    def commit(
+        self,
+        *,
+        study_instance_uid: str | None = None,
+        announced: tuple[str, str] | None = None,
+    ) -> Received:
         """Makes the object safe: bytes durable in the store, rows committed in the index.
 
-        `study_instance_uid`: refuse an object of any other study.
-        Raises NotDicom, Truncated, MissingAttribute, InvalidUid, OtherStudy and TooLarge for what
-        is refused, StoreFull, StoreUnavailable and DatabaseUnavailable for what may be sent again
-        later.
+        `study_instance_uid`: refuse an object of any other study. `announced`: refuse an object of
+        any other SOP class and SOP instance than these.
+        Raises NotDicom, Truncated, MissingAttribute, InvalidUid, OtherStudy, NotAsAnnounced and
+        TooLarge for what is refused, StoreFull, StoreUnavailable and DatabaseUnavailable for what
+        may be sent again later.
         """
         header = self._header()
+        if announced is not None:
+            _check_announced(header, *announced)
         stored = Stored(self._key, self._size, self._crc32, self._source.kind, self._source.peer)
         record = record_of(header, stored, self._ingest._settings.patient_id_issuer)
         if study_instance_uid not in (None, header.study_instance_uid):
@@ -221,6 +231,14 @@ class Intake:
             with self._object.read_back() as file:
                 view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return read_header(view, limit)
+
+
+def _check_announced(header: Header, sop_class_uid: str, sop_instance_uid: str) -> None:
+    uid = header.sop_instance_uid
+    if uid != sop_instance_uid:
+        raise NotAsAnnounced("SOP Instance UID differs from the announced one", uid)
+    if header.sop_class_uid != sop_class_uid:
+        raise NotAsAnnounced("SOP Class UID differs from the announced one", uid)
 
 
 def _new_key(prefix: str) -> str:

@@ -2,13 +2,8 @@
 
 import logging
 import struct
-import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BytesIO
-
-from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from dicom_node.dimse import (
     CANNOT_UNDERSTAND,
@@ -23,16 +18,10 @@ from dicom_node.upper_layer.associate_pdus import (
 )
 from pacs.database.errors import DatabaseError
 from pacs.dicom.part10 import PREAMBLE
-from pacs.ingest import Ingest, IngestError, Intake, Source, TooLarge
+from pacs.ingest import Ingest, IngestError, Intake, NotAsAnnounced, Source, TooLarge
 from storage.errors import StoreError
 
 log = logging.getLogger(__name__)
-
-# SOP Class UID and SOP Instance UID stand near the beginning of any data set.
-_IDENTITY_WITHIN_BYTES = 4096
-_SOP_CLASS_UID, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"))
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +41,6 @@ class Answer:
     comment: str = ""
 
 
-class _Mismatch(Exception):
-    """The data set is not what the command has announced."""
-
-
 class IncomingObject:
     """Takes the fragments of one data set and answers for it. Whatever happens to it is its own:
     nothing is raised, and what was refused is read to its end so that its neighbours can come.
@@ -65,7 +50,6 @@ class IncomingObject:
         self.announcement = announcement
         self.size = 0
         self._source = source
-        self._head = b""
         self._failure: Exception | None = None
         self._resources = ExitStack()
         self._intake: Intake | None = None
@@ -78,13 +62,10 @@ class IncomingObject:
 
     def write(self, part: memoryview) -> None:
         """Take the next bytes of the data set; they are copied or written before this returns."""
+        self.size += len(part)
         if self._intake is None:
-            self.size += len(part)
             return
         try:
-            if self.size < _IDENTITY_WITHIN_BYTES:
-                self._head += part[: _IDENTITY_WITHIN_BYTES - self.size]
-            self.size += len(part)
             self._intake.write(part)
         except Exception as failure:  # noqa: BLE001 - answered for in finish()
             self._fail(failure)
@@ -93,8 +74,10 @@ class IncomingObject:
         """The data set is complete: make it durable, and say how that went."""
         try:
             if self._intake is not None:
-                self._check_identity()
-                received = self._intake.commit()
+                announced = self.announcement
+                received = self._intake.commit(
+                    announced=(announced.sop_class_uid, announced.sop_instance_uid)
+                )
                 log.debug("%s: %s", received.sop_instance_uid, received.outcome)
         except Exception as failure:  # noqa: BLE001 - each becomes a status
             self._failure = failure
@@ -128,15 +111,6 @@ class IncomingObject:
         except Exception:
             log.exception("what came of %s cannot be cleared", self.announcement.sop_instance_uid)
 
-    def _check_identity(self) -> None:
-        """Compare the data set with the command (PS3.4 B.2.2, B.2.3), as far as it says."""
-        announced = self.announcement
-        sop_class_uid, sop_instance_uid = identity(self._head, announced.transfer_syntax_uid)
-        if sop_instance_uid and sop_instance_uid != announced.sop_instance_uid:
-            raise _Mismatch("SOP Instance UID differs from the command's")
-        if sop_class_uid and sop_class_uid != announced.sop_class_uid:
-            raise _Mismatch("SOP Class UID differs from the command's")
-
     def _log(self, failure: Exception, answer: Answer) -> None:
         what = "%s at %s: object %s refused with status 0x%04X: %s"
         say = log.error if answer.status == PROCESSING_FAILURE else log.warning
@@ -167,52 +141,6 @@ def file_meta(announced: Announcement) -> bytes:
     return PREAMBLE + group_length + elements
 
 
-def identity(head: bytes, transfer_syntax_uid: str) -> tuple[str, str]:
-    """SOP Class UID and SOP Instance UID in a data set's first bytes; empty where it has none."""
-    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        try:
-            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _IDENTITY_WITHIN_BYTES)
-        except zlib.error:
-            return "", ""
-    implicit = transfer_syntax_uid == ImplicitVRLittleEndian
-    order = ">" if transfer_syntax_uid == ExplicitVRBigEndian else "<"
-    found = {_SOP_CLASS_UID: "", _SOP_INSTANCE_UID: ""}
-    tag_and_length = struct.Struct(f"{order}HHI" if implicit else f"{order}HH2sH")
-    at, end = 0, len(head)
-    while at + 12 <= end:
-        if implicit:
-            group, element, length = tag_and_length.unpack_from(head, at)
-            at += 8
-        else:
-            group, element, vr, length = tag_and_length.unpack_from(head, at)
-            at += 8
-            if vr in _LONG_VRS:
-                (length,) = struct.unpack_from(f"{order}I", head, at)
-                at += 4
-        tag = group << 16 | element
-        if tag > _SOP_INSTANCE_UID:
-            break
-        if length == _UNDEFINED_LENGTH:  # a sequence among the first elements: rare
-            return _identity_behind_sequence(head, implicit=implicit, little=order == "<")
-        if tag in found and at + length <= end:
-            found[tag] = head[at : at + length].decode("latin-1").strip("\0 ")
-        at += length
-    return found[_SOP_CLASS_UID], found[_SOP_INSTANCE_UID]
-
-
-def _identity_behind_sequence(head: bytes, *, implicit: bool, little: bool) -> tuple[str, str]:
-    try:
-        dataset = read_dataset(
-            BytesIO(head),
-            implicit,
-            little,
-            stop_when=lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID,
-        )
-        return str(dataset.get("SOPClassUID") or ""), str(dataset.get("SOPInstanceUID") or "")
-    except Exception:  # noqa: BLE001 - garbage: pacs.ingest says what is wrong with it
-        return "", ""
-
-
 def _uid(element: int, uid: str) -> bytes:
     return _element(element, b"UI", uid.encode("ascii", "replace"), b"\0")
 
@@ -229,8 +157,8 @@ _OURSELVES = _uid(0x0012, IMPLEMENTATION_CLASS_UID) + _element(
 
 def _answer_for(failure: Exception) -> Answer:
     match failure:
-        case _Mismatch():
-            return Answer(DATA_SET_DOES_NOT_MATCH, str(failure))
+        case NotAsAnnounced():
+            return Answer(DATA_SET_DOES_NOT_MATCH, failure.reason)
         case TooLarge():
             return Answer(OUT_OF_RESOURCES, "object is larger than this archive takes")
         case IngestError():

@@ -42,3 +42,7 @@ class TooLarge(IngestError):
 
 class OtherStudy(IngestError):
     """An object of another study than the one that its sender named beforehand."""
+
+
+class NotAsAnnounced(IngestError):
+    """An object whose SOP class or instance is another than its sender announced."""
