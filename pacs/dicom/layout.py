@@ -20,11 +20,12 @@ _DELIMITERS = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAX_DEPTH = 64
 
-# PS3.5 7.1.2: whether the length that follows the VR takes 32 bits.
-_HAS_LONG_LENGTH = dict.fromkeys(
-    (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"),
-    True,
-) | dict.fromkeys(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(), False)
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""Those whose length takes 32 bits (PS3.5 7.1.2)."""
+
+_HAS_LONG_LENGTH = dict.fromkeys(LONG_VRS, True) | dict.fromkeys(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(), False
+)
 
 
 class HeadTooShort(Exception):

@@ -4,12 +4,12 @@ import struct
 from dataclasses import dataclass
 
 from pacs.dicom.errors import NotDicom
+from pacs.dicom.layout import LONG_VRS
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 MAX_FILE_META_BYTES = 1 << 20
 
 _GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
-_LONG_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"))
 _TRANSFER_SYNTAX_UID = (0x0002, 0x0010)
 
 
@@ -50,7 +50,7 @@ def _walk(view: memoryview, end: int | None) -> FileMeta | None:
         group, element = struct.unpack_from("<HH", view, at)
         if group != 0x0002:
             break
-        if bytes(view[at + 4 : at + 6]) in _LONG_VRS:
+        if bytes(view[at + 4 : at + 6]) in LONG_VRS:
             if len(view) < at + 12:
                 return _bounded(view)
             start, length = at + 12, struct.unpack_from("<I", view, at + 8)[0]
