@@ -52,7 +52,10 @@ class Cores:
         """In plain words."""
         if self.server is None:
             return "Servers and clients shared all processors: `taskset` or a second one missed."
-        return "Each server with all its processes was held to one processor, the clients to another (`taskset`)."  # noqa: E501
+        return (
+            "Each server with all its processes was held to one processor, the clients to another"
+            " (`taskset`)."
+        )
 
 
 def held_to(core: int | None, command: list[str]) -> list[str]:

@@ -6,8 +6,8 @@ import gc
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,23 +102,16 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
     return Outcome(plan, cores, versions, instances, questions, samples)
 
 
-class _index:  # noqa: N801 - a context manager that is called like a function
+@contextmanager
+def _index(home: Path) -> Iterator[str]:
     """The database that `pacs serve` will run on in this folder; its URL."""
-
-    def __init__(self, home: Path) -> None:
-        data = home / "data"
-        data.mkdir(parents=True)
-        for path in (home.parent, home, data):
-            path.chmod(0o711)
-        self._server = EmbeddedPostgres(data / "postgres")
-
-    def __enter__(self) -> str:
-        url = self._server.__enter__().url
-        migrate(url)
-        return url
-
-    def __exit__(self, *what: object) -> None:
-        self._server.__exit__(None, None, None)
+    data = home / "data"
+    data.mkdir(parents=True)
+    for path in (home.parent, home, data):
+        path.chmod(0o711)
+    with EmbeddedPostgres(data / "postgres") as server:
+        migrate(server.url)
+        yield server.url
 
 
 def _search(url: str, chosen: Sequence[Study], say: Callable[[str], None]) -> list[Question]:
