@@ -117,6 +117,12 @@ class Conversation:
         association = accept(connection, admission.decide)
         session = Session(admission.archive, association, admission.device, committers)
         self._association = association
+
+        def before_release() -> None:
+            session.settle()
+            admission.leave()  # who hears of the release may associate again at once
+
+        association.before_release = before_release
         try:
             _serve(session)
         except AssociationAborted as aborted:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from dataclasses import dataclass
 
 from dicom_node.errors import AddressUnavailable
 from dicom_node.tls import listening_context
@@ -11,18 +10,15 @@ from pacs.settings import Settings
 BACKLOG = 128
 
 
-@dataclass(frozen=True, slots=True)
 class Door:
     """A socket that listens, and what encrypts there."""
 
-    listening: socket.socket
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        host, port = self.listening.getsockname()[:2]
-        return str(host), int(port)
+    def __init__(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        self.listening = listening
+        self.tls = tls
+        host, port = listening.getsockname()[:2]
+        self.address = (str(host), int(port))
+        """Host and port, known still when the door is closed."""
 
 
 def open_doors(settings: Settings, host: str, port: int) -> list[Door]:

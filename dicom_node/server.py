@@ -51,8 +51,11 @@ class Node:
     ) -> None:
         self.aet = archive.settings.aet
         self._archive = archive
-        self._host, self._port = host, port
         self._doors = list(doors)
+        self.address = doors[0].address if doors else (host, port)
+        """Host and port of the node's door without TLS."""
+        self.tls_address: tuple[str, int] | None = None
+        """Host and port of the node's door with TLS, where it has one."""
         self._slots = slots
         self._timeouts = timeouts or Timeouts()
         self._callers = Callers(archive.engine)
@@ -62,21 +65,12 @@ class Node:
         self._listener: threading.Thread | None = None
         self._reminder = 0.0
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of the node's door without TLS."""
-        return self._doors[0].address if self._doors else (self._host, self._port)
-
-    @property
-    def tls_address(self) -> tuple[str, int] | None:
-        """Host and port of the node's door with TLS, where it has one."""
-        return next((door.address for door in self._doors if door.tls is not None), None)
-
     def start(self) -> None:
         """Begin to listen. Raises AddressUnavailable and TlsUnusable."""
         if not self._doors:
-            self._doors = open_doors(self._archive.settings, self._host, self._port)
-        self._host, self._port = self.address
+            self._doors = open_doors(self._archive.settings, *self.address)
+        self.address = self._doors[0].address
+        self.tls_address = next((door.address for door in self._doors if door.tls), None)
         if self._slots is None:
             self._slots = Slots(new_slots_file(self._archive.settings.max_associations))
         self._committers = ThreadPoolExecutor(COMMITTERS, "dicom-commit")

@@ -35,7 +35,6 @@ class Session:
         self._window = association.terms.window.invoked
         self._places = threading.Semaphore(self._window)
         self._counting = threading.Lock()
-        association.before_release = self.settle
 
     def complete(self, work: Callable[[], None]) -> None:
         """Do what makes a request's result durable and answers it.

@@ -135,9 +135,16 @@ def test_limit_of_associations(node: Node) -> None:
             assert association.is_established
             open_ones.callback(association.release)
         assert refusal(associate(node)) == (2, 3, 2)
-    association = associate(node)
-    assert association.is_established
-    association.release()
+
+
+def test_released_association_makes_room_at_once(node: Node) -> None:
+    with ExitStack() as open_ones:
+        for _ in range(3):
+            open_ones.callback(associate(node).release)
+        for _ in range(20):
+            association = associate(node)
+            assert association.is_established
+            association.release()
 
 
 def test_address_in_use(archive: Archive, node: Node) -> None:
