@@ -19,6 +19,7 @@ _NAMES = {
     "move": "sending by C-GET, C-MOVE and C-STORE, beside Orthanc",
     "scale": "searching and receiving with a large index, beside a small one",
     "memory": "memory under large objects, beside Orthanc",
+    "web": "DICOMweb, beside Orthanc with its plugin, with SQLite and with PostgreSQL",
 }
 # What `--quick` measures: whether it works, in a minute or so. The numbers mean nothing.
 _QUICK: Mapping[str, dict[str, Any]] = {
@@ -35,6 +36,14 @@ _QUICK: Mapping[str, dict[str, Any]] = {
         "scale": 0.01,
     },
     "memory": {"one": 20, "each": 5, "at_once": 4},
+    "web": {
+        "studies": 60,
+        "slices": (3, 6),
+        "radiographs": 2,
+        "seconds": 0.2,
+        "rounds": 1,
+        "settle_seconds": 0.0,
+    },
 }
 
 
@@ -60,7 +69,9 @@ def _arguments() -> argparse.ArgumentParser:
             one.add_argument("--associations", nargs="+", type=_positive, metavar="N")
             one.add_argument("--scale", type=float, help="share of the full load, for a try")
             one.add_argument("--parts", help="parts of Filmless to run, with commas between")
-        if name in ("query", "scale"):
+        if name == "web":
+            one.add_argument("--only", nargs="+", metavar="NAME", help="questions by name")
+        if name in ("query", "scale", "web"):
             one.add_argument("--studies", type=_positive, help="how many studies there are")
     return parser
 
@@ -78,7 +89,7 @@ def _run(chosen: argparse.Namespace) -> None:
 
     benchmark = importlib.import_module(f"benchmarks.{chosen.name}")
     options: dict[str, Any] = dict(_QUICK[chosen.name]) if chosen.quick else {}
-    for name in ("rounds", "loads", "associations", "scale", "parts", "studies"):
+    for name in ("rounds", "loads", "associations", "scale", "parts", "studies", "only"):
         value = getattr(chosen, name, None)
         if value is not None:
             options[name] = tuple(value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
@@ -50,16 +51,18 @@ LOADS = {
 }
 
 
-def write(load: Load, count: int, associations: int, folder: Path, seed: str) -> list[Path]:
+def write(
+    load: Load, count: int, associations: int, folder: Path, seed: str, *, smooth: bool = False
+) -> list[Path]:
     """Write `count` instances as Part 10 files, dealt out to one folder for each association.
 
     Each association gets studies of its own, as from modalities that send at once. All UIDs, names
     and pixels follow from `seed`: equal seeds make equal files, different seeds share no UID.
+    `smooth`: pictures with shapes and some noise, as where codecs work on them; else all is noise.
     """
     source = random.Random(seed)
-    picture = np.random.default_rng(source.getrandbits(64)).integers(
-        0, 4096, (load.rows, load.columns), dtype=np.uint16
-    )
+    noise = np.random.default_rng(source.getrandbits(64))
+    picture = (_shapes if smooth else _noise)(load, noise)
     shares = []
     for association in range(associations):
         share = folder / f"association-{association}"
@@ -69,6 +72,18 @@ def write(load: Load, count: int, associations: int, folder: Path, seed: str) ->
             dataset.save_as(share / f"{number:05d}.dcm", enforce_file_format=True)
         shares.append(share)
     return shares
+
+
+def _noise(load: Load, noise: np.random.Generator) -> Pixels:
+    return noise.integers(0, 4096, (load.rows, load.columns), dtype=np.uint16)
+
+
+def _shapes(load: Load, noise: np.random.Generator) -> Pixels:
+    """Soft shapes of many grey values with the noise of a detector over them, 12 bits."""
+    coarse = Image.fromarray(noise.normal(2048, 900, (12, 10)).astype(np.float32))
+    soft = np.asarray(coarse.resize((load.columns, load.rows), Image.Resampling.BICUBIC))
+    seen = soft + noise.normal(0, 12, soft.shape)
+    return np.clip(seen, 0, 4095).astype(np.uint16)
 
 
 def _instances(load: Load, count: int, picture: Pixels, source: random.Random) -> Iterator[Dataset]:

@@ -98,7 +98,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
         running = [stack.enter_context(ours), stack.enter_context(theirs)]
         for server in running:
             say(f"{server.name}: {server.version}")
-            _load(server, files)
+            load(server, files)
         turns = _turns(running, receiver, study, cores)
         for turn in turns:  # what is asked for has been read once, and files are in the cache
             turn.send()
@@ -117,7 +117,8 @@ def _receiver(folder: Path, cores: Cores) -> AbstractContextManager[Server]:
     return servers.storescp(home, cores.clients, ignore=True)
 
 
-def _load(server: Server, files: Path) -> None:
+def load(server: Server, files: Path) -> None:
+    """Send a folder's CT images on one association, and wait for what they bring with them."""
     with Association(server, CLIENT, {CTImageStorage: EXPLICIT}) as association:
         for file in sorted(files.iterdir()):
             data = file.read_bytes()

@@ -124,7 +124,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
     with ExitStack() as stack:
         running = _start(folder, cores, stack, say)
         stack.enter_context(this_process_held_to(cores.clients))
-        load_seconds = {server.name: _load(server, studies, say) for server in running}
+        load_seconds = {server.name: load(server, studies, say) for server in running}
         time.sleep(plan.settle_seconds)  # for what databases do by themselves after a load
         samples: list[Sample] = []
         for number in range(plan.rounds):
@@ -158,7 +158,7 @@ def _start(
     return running
 
 
-def _load(server: Server, studies: Sequence[Study], say: Callable[[str], None]) -> float:
+def load(server: Server, studies: Sequence[Study], say: Callable[[str], None]) -> float:
     """Send a tiny instance of each study by C-STORE; returns how long that took, seconds."""
 
     def send(share: Sequence[Study]) -> None:

@@ -95,7 +95,10 @@ class Memory:
 
 @dataclass
 class Server:
-    """A running server: how to call it, and what its whole process tree uses."""
+    """A running server: how to call it, and what its whole process tree uses.
+
+    `dicomweb`: the path above its DICOMweb resources; `headers`: what lets a client in.
+    """
 
     name: str
     version: str
@@ -103,6 +106,8 @@ class Server:
     port: int
     pids: tuple[int, ...]
     http_port: int | None = None
+    dicomweb: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
     settles_after: float = 0.0
     idle_cpu: float = field(default=0.0, init=False)

@@ -32,7 +32,9 @@ RECEIVER = "RECEIVER"
 
 _QUIET_SECONDS = 3.0
 _DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
-_POSTGRES_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
+_PLUGINS = Path("/usr/share/orthanc/plugins")
+_POSTGRES_PLUGIN = _PLUGINS / "libOrthancPostgreSQLIndex.so"
+_DICOMWEB_PLUGIN = _PLUGINS / "libOrthancDicomWeb.so"
 
 
 @contextmanager
@@ -81,20 +83,36 @@ def filmless(
         yield Server(
             *("Filmless", version, address[1], int(address[2]), (process.pid,)),
             http_port=int(web[1]) if web else None,
+            dicomweb="/dicomweb",
+            headers=_bearer(command, environment) if web else {},
             folder=data,
             # What is deferred begins when a study has been quiet; the worker looks twice a second.
             settles_after=_QUIET_SECONDS + 1 if "worker" in parts else 0.0,
         )
 
 
+def _bearer(command: list[str], environment: dict[str, str]) -> dict[str, str]:
+    """The headers of a machine that may read and store."""
+    create = [*command, "tokens", "create", "--role", "service", "--name", CLIENT, "--json"]
+    done = subprocess.run(create, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ServerFailed("Filmless", f"gave out no token: {done.stderr.strip()}")
+    return {"Authorization": f"Bearer {json.loads(done.stdout)['secret']}"}
+
+
 @contextmanager
 def orthanc(
-    folder: Path, core: int | None, *, postgres: bool = False, receiver: int | None = None
+    folder: Path,
+    core: int | None,
+    *,
+    postgres: bool = False,
+    receiver: int | None = None,
+    dicomweb: bool = False,
 ) -> Iterator[Server]:
     """Orthanc as Debian ships it, but for folder, ports and the encoding of answers.
 
     Its index is in SQLite, or by `postgres` in Debian's PostgreSQL, in both cases its objects are
-    files.
+    files. `dicomweb`: with Debian's DICOMweb plugin, and connections that outlast a request.
     """
     orthanc_program = program("Orthanc", "orthanc")
     port, http_port = free_port(), free_port()
@@ -110,6 +128,11 @@ def orthanc(
         "DicomModalities": modalities,
     }
     version = f"Orthanc {version_of(orthanc_program)}"
+    plugins: list[str] = []
+    if dicomweb:
+        plugins.append(_plugin(_DICOMWEB_PLUGIN, "orthanc-dicomweb"))
+        settings |= {"KeepAlive": True, "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
+        version += f" with DICOMweb {_debian_version('orthanc-dicomweb')}"
     with ExitStack() as stack:
         pids: tuple[int, ...] = ()
         name, index = "Orthanc", "SQLite"
@@ -117,15 +140,14 @@ def orthanc(
             name = "Orthanc, PostgreSQL"
             uri, index, pid = stack.enter_context(_debian_postgres(folder, core))
             pids = (pid,)
-            if not _POSTGRES_PLUGIN.exists():
-                raise ProgramMissing(_POSTGRES_PLUGIN.name, "orthanc-postgresql")
-            settings["Plugins"] = [str(_POSTGRES_PLUGIN)]
+            plugins.append(_plugin(_POSTGRES_PLUGIN, "orthanc-postgresql"))
             settings["PostgreSQL"] = {
                 "EnableIndex": True,
                 "EnableStorage": False,
                 "ConnectionUri": uri,
                 "Lock": False,
             }
+        settings["Plugins"] = plugins
         configuration = folder / "orthanc.json"
         configuration.write_text(json.dumps(settings))
         command = held_to(core, [orthanc_program, str(configuration)])
@@ -133,8 +155,22 @@ def orthanc(
         yield Server(
             *(name, f"{version}, {index}", "ORTHANC", port, (own, *pids)),
             http_port=http_port,
+            dicomweb="/dicom-web",
             folder=folder,
         )
+
+
+def _plugin(path: Path, package: str) -> str:
+    if not path.exists():
+        raise ProgramMissing(path.name, package)
+    return str(path)
+
+
+def _debian_version(package: str) -> str:
+    """The upstream version of an installed Debian package."""
+    asked = ["dpkg-query", "--show", "--showformat", "${Version}", package]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    return said.partition("+")[0]
 
 
 @contextmanager

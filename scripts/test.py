@@ -21,7 +21,10 @@ PROGRAMS = {
     "openssl": "openssl",
 }
 POSTGRES = Path("/usr/lib/postgresql")
-ORTHANC_POSTGRES = Path("/usr/share/orthanc/plugins/libOrthancPostgreSQLIndex.so")
+ORTHANC_PLUGINS = {
+    "libOrthancPostgreSQLIndex.so": "orthanc-postgresql",
+    "libOrthancDicomWeb.so": "orthanc-dicomweb",
+}
 FONT = Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")
 
 
@@ -30,8 +33,8 @@ def other_peoples_programs() -> None:
     missing = [package for program, package in PROGRAMS.items() if not _find(program)]
     if not any(POSTGRES.glob("*/bin/initdb")):
         missing.append("postgresql")
-    if not ORTHANC_POSTGRES.exists():
-        missing.append("orthanc-postgresql")
+    plugins = Path("/usr/share/orthanc/plugins")
+    missing += [name for file, name in ORTHANC_PLUGINS.items() if not (plugins / file).exists()]
     if not FONT.exists():
         missing.append("fonts-noto-core")
     if missing:
@@ -73,6 +76,7 @@ def main() -> None:
     prepare.web()
     if not lint_only:
         other_peoples_programs()
+        prepare.viewer()
         prepare.dcmjs_dimse()
     checks()
     if not lint_only:

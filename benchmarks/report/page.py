@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, memory, move, query, scale
+from benchmarks import ingest, memory, move, query, scale, web
 from benchmarks.machine import Machine
-from benchmarks.report import asking, growing, large_objects, receiving, sending
+from benchmarks.report import asking, dicomweb, growing, large_objects, receiving, sending
 from benchmarks.report.tables import Goal, goals_table
 
 _HEAD = """# Benchmarks
@@ -46,6 +46,7 @@ SECTIONS = {
     "query": _Section(query.Outcome, asking.text, asking.goals),
     "move": _Section(move.Outcome, sending.text, sending.goals),
     "scale": _Section(scale.Outcome, growing.text, growing.goals),
+    "web": _Section(web.Outcome, dicomweb.text, dicomweb.goals),
     "memory": _Section(memory.Outcome, large_objects.text, large_objects.goals),
 }
 

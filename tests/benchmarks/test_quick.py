@@ -16,6 +16,7 @@ from benchmarks import hospital
         ("query", "## Asking", {"Filmless", "Orthanc", "Orthanc, PostgreSQL"}),
         ("move", "## Sending", {"Filmless", "Orthanc", "storescp"}),
         ("scale", "## Growing", {"Filmless"}),
+        ("web", "## DICOMweb", {"Filmless", "Orthanc", "Orthanc, PostgreSQL"}),
         ("memory", "## Memory", {"Filmless", "Orthanc"}),
     ],
 )
