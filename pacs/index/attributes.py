@@ -34,6 +34,7 @@ class Matching(Enum):
     NAME = "the same, in any component group of a person's name"
     DATE = "single day or range of days"
     TIME = "single time or range of times"
+    DATETIME = "single moment or range of moments"
     NUMBER = "single number"
     MODALITIES = "any of the study's modalities"
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -17,17 +17,30 @@ from pacs.index.attributes import (
     JSON_NUMBERS,
     JSON_TEXT,
     KEYS,
-    Key,
     Matching,
     QueryError,
     value_representation,
 )
-from pacs.index.ranges import date_range, time_range
+from pacs.index.ranges import date_range, datetime_range, time_range
 
 MAX_UIDS = 1000
 EMPTY = '""'
+_DEEPEST = 8
+_TAG = re.compile(r"[0-9A-F]{8}")
 
 Tree = Mapping[str, "str | Tree"]
+
+
+class Column(Protocol):
+    """Where the values of an attribute are, and how a key of it selects."""
+
+    @property
+    def sql(self) -> str:
+        """The column, or another SQL expression."""
+
+    @property
+    def matching(self) -> Matching:
+        """How it selects."""
 
 
 class Values(dict[str, object]):
@@ -40,6 +53,23 @@ class Values(dict[str, object]):
         return f"%({name})s"
 
 
+def key_tree(matches: Mapping[str, str]) -> dict[str, str | Tree]:
+    """The keys with those of a sequence's items under the sequence. Raises QueryError."""
+    tree: dict[str, Any] = {}
+    for path, value in matches.items():
+        *sequences, tag = path.split(".")
+        if len(sequences) > _DEEPEST or not all(map(_TAG.fullmatch, (*sequences, tag))):
+            raise QueryError(path[:80], "is no tag, nor a path of tags into a sequence")
+        inner = tree
+        for sequence in sequences:
+            if not isinstance(inner.get(sequence), dict):
+                inner[sequence] = {}
+            inner = inner[sequence]
+        if not isinstance(inner.get(tag), dict):
+            inner[tag] = value
+    return tree
+
+
 def is_open(wanted: str | Tree) -> bool:
     """Whether it selects nothing out (PS3.4 C.2.2.2.3): no value, or asterisks alone."""
     if not isinstance(wanted, str):
@@ -48,7 +78,7 @@ def is_open(wanted: str | Tree) -> bool:
     return not parts or any(not part.strip("*") for part in parts)
 
 
-def column_condition(tag: str, key: Key, value: str, values: Values) -> str | None:
+def column_condition(tag: str, key: Column, value: str, values: Values) -> str | None:
     """The condition on the key's column; None when it selects nothing out. Raises QueryError."""
     if is_open(value):
         return None
@@ -189,7 +219,7 @@ def _words(value: str) -> list[str]:
     return fold(value).replace("=", " ").split()
 
 
-def _empty(key: Key) -> str:
+def _empty(key: Column) -> str:
     if key.matching is Matching.MODALITIES:
         return f"{key.sql} = '{{}}'"
     return f"{key.sql} IS NULL" if key.matching in _BY_PART else f"{key.sql} = ''"
@@ -287,6 +317,10 @@ def _days(tag: str, column: str, value: str, values: Values) -> str:
     return _between(column, *date_range(tag, value), values)
 
 
+def _moments(tag: str, column: str, value: str, values: Values) -> str:
+    return _between(column, *datetime_range(tag, value), values)
+
+
 def _times(tag: str, column: str, value: str, values: Values) -> str:
     return _between(column, *time_range(tag, value), values)
 
@@ -302,4 +336,9 @@ def _decimal(tag: str, value: str) -> Decimal:
 
 
 # Columns that are null where there is no value.
-_BY_PART = {Matching.NUMBER: _number, Matching.DATE: _days, Matching.TIME: _times}
+_BY_PART = {
+    Matching.NUMBER: _number,
+    Matching.DATE: _days,
+    Matching.TIME: _times,
+    Matching.DATETIME: _moments,
+}

@@ -1,10 +1,15 @@
 """Range matching of dates and times (PS3.4 C.2.2.2.5): a value as its bounds."""
 
 import re
-from datetime import date, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from pacs.index.attributes import QueryError
 
+_MOMENT = r"\d{4}(?:\d\d){0,5}(?:\.\d{1,6})?(?:[+-](?:0\d|1[0-4])[0-5]\d(?!\d))?"
+_MOMENTS = re.compile(rf"({_MOMENT})?(-)?({_MOMENT})?")
+_PARTS = re.compile(
+    r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?(?:([+-])(\d\d)(\d\d))?"
+)
 _TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?$")
 
 
@@ -21,6 +26,59 @@ def time_range(tag: str, value: str) -> tuple[time | None, time | None]:
     """
     low, high = _bounds(tag, value)
     return _time(tag, low, fill=(0, 0, 0)), _time(tag, high, fill=(59, 59, 999_999))
+
+
+def datetime_range(tag: str, value: str) -> tuple[datetime | None, datetime | None]:
+    """First and last moment, both included, None where open, of DTs (PS3.5 6.2).
+
+    Raises QueryError.
+
+    What is less precise than a microsecond stands for all of that year, month, ... or second. A
+    hyphen before what can be an offset from UTC begins the offset. Without one it is local time.
+    """
+    found = _MOMENTS.fullmatch(value.strip())
+    low, dash, high = found.groups() if found else (None, None, None)
+    if not (low or high) or (low and high and not dash):
+        raise QueryError(tag, f"{value[:60]!r} is no date and time (YYYYMMDDHHMMSS), nor a range")
+    first = None if low is None else moments(tag, low)[0]
+    if dash is None and low is not None:
+        return moments(tag, low)
+    return first, None if high is None else moments(tag, high)[1]
+
+
+def moments(tag: str, text: str) -> tuple[datetime, datetime]:
+    """The first and the last moment that a DT stands for. Raises QueryError."""
+    found = _PARTS.fullmatch(text) if text.isascii() else None
+    if not found:
+        raise QueryError(tag, f"{text[:60]!r} is no date and time (YYYYMMDDHHMMSS)")
+    *parts, fraction, sign, hours, minutes = found.groups()
+    given = [int(part) for part in parts if part is not None]
+    year, month, day, hour, minute, second = [*given, *(1, 1, 1, 0, 0, 0)[len(given) :]]
+    micro = int((fraction or "").ljust(6, "0"))
+    try:
+        zone = None
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            zone = timezone(offset if sign == "+" else -offset)
+        # A leap second (PS3.5 6.2 allows 60) is the last one that there is.
+        first = datetime(year, month, day, hour, minute, min(second, 59), micro, tzinfo=zone)
+        first = first.astimezone(UTC)
+        return first, first + _length(first, year, month, len(given), fraction)
+    except (ValueError, OverflowError) as error:
+        raise QueryError(tag, f"{text[:60]!r} is no date and time (YYYYMMDDHHMMSS)") from error
+
+
+def _length(first: datetime, year: int, month: int, given: int, fraction: str | None) -> timedelta:
+    """How much time there is from the first to the last microsecond of what was given."""
+    if given == 1:
+        whole = date(year + 1, 1, 1) - date(year, 1, 1)
+    elif given == 2:
+        whole = date(year + month // 12, month % 12 + 1, 1) - date(year, month, 1)
+    else:
+        whole = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1)}.get(
+            given, timedelta(microseconds=10 ** (6 - len(fraction or "")))
+        )
+    return whole - timedelta(microseconds=1)
 
 
 def same_form(dates: str, times: str) -> bool:

@@ -4,7 +4,6 @@ Statements are written out instead of being built by SQLAlchemy, which would tak
 them than PostgreSQL takes to run them.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from pacs.index.attributes import (
     KEYS,
     LEVELS,
     Level,
-    QueryError,
     level_of,
     value_representation,
 )
@@ -27,6 +25,7 @@ from pacs.index.matching import (
     column_condition,
     is_open,
     json_condition,
+    key_tree,
     moment_condition,
     words_condition,
 )
@@ -34,7 +33,6 @@ from pacs.index.question import Query, Scope
 from pacs.index.ranges import same_form
 
 BATCH = 300
-_DEEPEST = 8
 _MODALITY = "00080060"
 _MODALITIES_IN_STUDY = "00080061"
 _PATIENT_NAME = "00100010"
@@ -111,7 +109,6 @@ _UIDS: Mapping[Level, frozenset[str]] = {
 }
 _UNICODE = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _ALWAYS = frozenset(("00080005",))
-_TAG = re.compile(r"[0-9A-F]{8}")
 
 
 class Statement:
@@ -119,7 +116,7 @@ class Statement:
 
     def __init__(self, query: Query, scope: Scope) -> None:
         self.values = Values()
-        keys = _tree(query.matches)
+        keys = key_tree(query.matches)
         self._level = query.level
         self._where = _where(query, keys, scope, self.values)
         wanted = _wanted(query, keys)
@@ -202,23 +199,6 @@ class Statement:
         people = " JOIN patients ON patients.id = studies.patient_ref"
         joined = people if "patients." in self._where else ""
         return f"FROM {_FROM[self._level]}{joined} WHERE {self._where}"
-
-
-def _tree(matches: Mapping[str, str]) -> dict[str, str | Tree]:
-    """The keys with those of a sequence's items under the sequence. Raises QueryError."""
-    tree: dict[str, Any] = {}
-    for path, value in matches.items():
-        *sequences, tag = path.split(".")
-        if len(sequences) > _DEEPEST or not all(map(_TAG.fullmatch, (*sequences, tag))):
-            raise QueryError(path[:80], "is no tag, nor a path of tags into a sequence")
-        inner = tree
-        for sequence in sequences:
-            if not isinstance(inner.get(sequence), dict):
-                inner[sequence] = {}
-            inner = inner[sequence]
-        if not isinstance(inner.get(tag), dict):
-            inner[tag] = value
-    return tree
 
 
 def _where(query: Query, keys: Tree, scope: Scope, values: Values) -> str:
