@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.plugins.product",
     "tests.plugins.seaweed",
     "tests.plugins.tunnel",
+    "tests.plugins.web_archive",
     "tests.plugins.workstation",
 ]
 
