@@ -1,7 +1,7 @@
 """DICOM JSON of stored instances (PS3.18 F), made from their headers.
 
-A job writes it down once a study has settled; for those who ask earlier it is made on the spot.
-No pixel is read for either.
+A job writes it down once a study has settled (pacs.documents); for those who ask earlier it is made
+on the spot. No pixel is read for either.
 """
 
 import logging
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 
 from pacs.archive import Archive
 from pacs.dicom.header import read_attributes
-from pacs.dicom.json import to_json, to_json_text
+from pacs.dicom.json import DataSet, to_json, to_json_text
 from pacs.dicom.layout import HeadTooShort
 from pacs.index.tables import instance_metadata, instances, series, studies
 from storage.errors import ObjectNotFound
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 HEAD_BYTES = 64 << 10
 _LARGER_HEAD = 16
 _AT_ONCE = 200
+_UIDS = (0x0020000D, 0x0020000E, 0x00080018)
 
 _WRITE = """
 INSERT INTO instance_metadata (instance_ref, dicom_json)
@@ -31,7 +32,7 @@ ON CONFLICT DO NOTHING
 
 
 def dicom_json(archive: Archive, object_key: str, size: int) -> str:
-    """All attributes of an object but bulk data, as one line of JSON.
+    """All attributes of an object as one line of JSON, with bulk data as URIs.
 
     Reads its beginning, and more of it only where the header goes on. Raises StoreError.
     """
@@ -40,12 +41,22 @@ def dicom_json(archive: Archive, object_key: str, size: int) -> str:
         head = archive.store.read(object_key, 0, min(length, size))
         try:
             dataset = read_attributes(head, archive.settings.max_object_bytes, size)
-            return to_json_text(to_json(dataset))
+            return to_json_text(to_json(dataset, bulk_data_uri(dataset)))
         except HeadTooShort:
             length *= _LARGER_HEAD
 
 
-def describe_study(archive: Archive, study_instance_uid: str) -> int:
+def bulk_data_uri(dataset: DataSet) -> str:
+    """What the URIs of an instance's bulk data begin with.
+
+    A reference without scheme and host (RFC 3986 4.2) means the same in the metadata of a study,
+    a series and an instance, under whatever name clients reach this server.
+    """
+    study, series, instance = map(dataset.text, _UIDS)
+    return f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata"
+
+
+def describe_instances(archive: Archive, study_instance_uid: str) -> int:
     """Writes down the metadata of those instances of a study that have none yet; how many.
 
     Idempotent; what it has done stays done where it ends early. Raises StoreUnavailable.

@@ -132,7 +132,7 @@ def metadata(
     instance: str | None = None,
     scope: Scope = EVERYTHING,
 ) -> list[str]:
-    """DICOM JSON without bulk data, one text an instance, in order; raises NotFound."""
+    """DICOM JSON with bulk data as URIs, one text an instance, in order; raises NotFound."""
     statement = (
         select(
             tables.instance_metadata.c.dicom_json,
@@ -185,7 +185,8 @@ def dataset(archive: Archive, stored: StoredInstance) -> Dataset:
         text = connection.execute(statement).scalar_one_or_none()
     if text is None:
         text = dicom_json(archive, stored.object_key, stored.size)
-    return Dataset.from_json(orjson.loads(text), bulk_data_uri_handler=lambda *_: b"")
+    held = {tag: of for tag, of in orjson.loads(text).items() if "BulkDataURI" not in of}
+    return Dataset.from_json(held, bulk_data_uri_handler=lambda *_: b"")
 
 
 def pixels(archive: Archive, stored: StoredInstance, number: int = 1) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from pacs import jobs
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
-from pacs.metadata import describe_study
+from pacs.documents import describe_study
 from pacs.workflow import settle_quiet_studies
 from storage.errors import ObjectNotFound, StoreError, StoreUnavailable
 from storage.spool import SpooledStore

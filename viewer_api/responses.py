@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 _WORTH_COMPRESSING = 1024
 _FAST = 1
+_LONGEST_LIST = 4096
 
 # Patient data: the browser may keep it for this person, and asks every time whether it still may.
 PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -57,10 +58,15 @@ def etag_of(*parts: bytes | str) -> str:
     return f'"{digest.hexdigest()}"'
 
 
+def known_etags(request: Request) -> set[str]:
+    """The ETags of what the caller has already, each in its quotes."""
+    header = request.headers.get("if-none-match", "")
+    return {tag.strip().removeprefix("W/") for tag in header[:_LONGEST_LIST].split(",")}
+
+
 def unchanged(request: Request, etag: str) -> Response | None:
     """304 where the caller has these bytes already (RFC 9110 section 13.1.2)."""
-    header = request.headers.get("if-none-match", "")
-    known = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    known = known_etags(request)
     if etag in known or "*" in known:
         return Response(None, 304, {**PRIVATE, "ETag": etag})
     return None
@@ -85,8 +91,13 @@ def text_response(
 
 def takes_gzip(request: Request) -> bool:
     """Whether the Accept-Encoding header allows gzip."""
+    return takes(request, "gzip")
+
+
+def takes(request: Request, wanted: str) -> bool:
+    """Whether the Accept-Encoding header allows that content coding."""
     for element in request.headers.get("accept-encoding", "")[:1024].split(","):
         coding, _, parameters = element.strip().lower().partition(";")
-        if coding.strip() in ("gzip", "*"):
+        if coding.strip() in (wanted, "*"):
             return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False

@@ -3,6 +3,7 @@
 import pacs.audit.tables
 import pacs.commitment
 import pacs.devices
+import pacs.index.document_tables
 import pacs.index.tables
 import pacs.links.tables
 import pacs.people.tables  # noqa: F401

@@ -75,7 +75,7 @@ def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header
 
 
 def read_attributes(file: Buffer, max_bytes: int, size: int) -> DataSet:
-    """All attributes in front of the pixel data; parameters and errors as of `read_header`."""
+    """All attributes up to the pixel data; parameters and errors as of `read_header`."""
     meta, data, start, end = _open(file, max_bytes, size)
     encoding = _encoding_of(meta)
     elements, _ = encoding.walk(data, start, end, until_pixels=True)

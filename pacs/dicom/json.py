@@ -17,7 +17,7 @@ from pydicom.datadict import get_entry
 
 from pacs.dicom.charset import Decode, decoder
 from pacs.dicom.errors import IngestError
-from pacs.dicom.layout import EXPLICIT_BIG, Buffer, Element, Encoding
+from pacs.dicom.layout import EXPLICIT_BIG, PIXEL_DATA_TAGS, Buffer, Element, Encoding
 from pacs.dicom.text import normal
 
 MAX_INLINE_BYTES = 128 * 1024
@@ -87,11 +87,13 @@ class DataSet:
         except (ValueError, IndexError, struct.error):
             return None
 
-    def model(self, tags: Iterable[int] | None = None, depth: int = 0) -> Model:
+    def model(
+        self, tags: Iterable[int] | None = None, depth: int = 0, bulk: str | None = None
+    ) -> Model:
         """The attributes as DICOM JSON, in the order of their tags.
 
-        Values over 128 KiB are left out, and so are those that are none of their VR. `tags`: only
-        these.
+        In place of pixel data and of values over 128 KiB stands a URI that begins with `bulk`, or
+        nothing without it. Values that are none of their VR are left out. `tags`: only these.
         """
         if depth > _MAX_DEPTH:
             return {}
@@ -102,20 +104,21 @@ class DataSet:
                 continue
             element = self.elements[tag]
             try:
-                attribute = self._attribute(tag, element, depth)
+                attribute = self._attribute(tag, element, depth, bulk)
             except (ValueError, struct.error, OverflowError, IngestError):
                 continue
             if attribute is not None:
                 found[f"{tag:08X}"] = attribute
         return found
 
-    def _attribute(self, tag: int, element: Element, depth: int) -> Model | None:
+    def _attribute(self, tag: int, element: Element, depth: int, bulk: str | None) -> Model | None:
         vr = self._vr(tag, element[0])
+        uri = None if bulk is None else f"{bulk}/{tag:08X}"
         if vr == "SQ":
-            return self._sequence(element, depth)
+            return self._sequence(element, depth, uri)
         _, start, end = element
-        if end - start > MAX_INLINE_BYTES:
-            return None
+        if end - start > MAX_INLINE_BYTES or (depth == 0 and tag in PIXEL_DATA_TAGS):
+            return None if uri is None else {"vr": vr, "BulkDataURI": uri}
         value = bytes(self._data[start:end])
         values = self._values(vr, value)
         if values is None:
@@ -150,12 +153,12 @@ class DataSet:
             for group, number in zip(words[::2], words[1::2], strict=True)
         ]
 
-    def _sequence(self, element: Element, depth: int) -> Model:
+    def _sequence(self, element: Element, depth: int, uri: str | None) -> Model:
         items = [
             DataSet(self._data, inner, elements, self._decode, signed=self._signed).model(
-                depth=depth + 1
+                depth=depth + 1, bulk=None if uri is None else f"{uri}/{number}"
             )
-            for inner, elements in self._encoding.items(self._data, element)
+            for number, (inner, elements) in enumerate(self._encoding.items(self._data, element), 1)
         ]
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
@@ -176,12 +179,14 @@ class DataSet:
         return "OW" if " or " in vr else vr
 
 
-def to_json(dataset: DataSet) -> Model:
-    """All attributes but bulk data.
+def to_json(dataset: DataSet, bulk: str | None = None) -> Model:
+    """All attributes; bulk data as URIs that go on from `bulk`, such as `{bulk}/7FE00010`, or not.
 
-    Text is NFC, and so SpecificCharacterSet says ISO_IR 192 whatever the object itself says.
+    An attribute in an item of a sequence has the sequence and the item's number, from 1 on, before
+    its tag: `{bulk}/54000100/1/54001010`. Text is NFC, and so SpecificCharacterSet says ISO_IR 192
+    whatever the object itself says.
     """
-    model = dataset.model()
+    model = dataset.model(bulk=bulk)
     model["00080005"] = _UNICODE
     return dict(sorted(model.items()))
 

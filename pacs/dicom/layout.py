@@ -63,7 +63,8 @@ class Encoding:
     ) -> tuple[dict[int, Element], PixelData | None]:
         """The top-level elements of the data set that goes from `start` to `size`, and its pixels.
 
-        `until_pixels`: stop before the pixel data, as if there were none.
+        `until_pixels`: stop at the pixel data and give them as an element among the others, which
+        ends with the data set where its length is undefined.
 
         `data` may be only the beginning: HeadTooShort says that more of it is needed. Raises
         NotDicom and Truncated. Encapsulated pixel data that lacks its sequence delimiter is taken
@@ -76,6 +77,7 @@ class Encoding:
             tag, vr, begin, length = self._header(data, at, size)
             if tag in PIXEL_DATA_TAGS:
                 if until_pixels:
+                    found[tag] = vr, begin, size if length == _UNDEFINED else begin + length
                     break
                 if length == _UNDEFINED:
                     fragments, end = self._fragments(data, begin, size)

@@ -63,7 +63,10 @@ def test_metadata_is_every_attribute_but_pixels(
 ) -> None:
     stored = store(archive, real_file("693_UNCR.dcm"))
     (text,) = retrieve.metadata(archive, study=stored.study_instance_uid)
-    found = pydicom.Dataset.from_json(orjson.loads(text))
+    document = orjson.loads(text)
+    uri = document.pop("7FE00010")["BulkDataURI"]
+    assert uri.endswith(f"/instances/{stored.sop_instance_uid}/bulkdata/7FE00010")
+    found = pydicom.Dataset.from_json(document)
     whole = pydicom.dcmread(real_file("693_UNCR.dcm"), stop_before_pixels=True)
     for tag in [element.tag for element in whole if element.tag.element == 0]:
         del whole[tag]  # group lengths are retired (PS3.5 7.2) and say nothing

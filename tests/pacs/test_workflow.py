@@ -10,10 +10,10 @@ from sqlalchemy import text
 from pacs import events, retrieve
 from pacs.archive import Archive
 from pacs.database.engine import cursor_of
+from pacs.documents import describe_study
 from pacs.index.locks import hold_open
 from pacs.index.query import Scope
 from pacs.ingest import Source
-from pacs.metadata import describe_study
 from pacs.retrieve import NotFound
 from pacs.study import study_detail
 from pacs.triage import Assessment, Finding, TriageClass, pending_instances, record

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pacs.archive import Archive, open_archive
-from pacs.metadata import describe_study
+from pacs.documents import describe_study
 from pacs.people.permissions import Role
 from pacs.people.tokens import create_token
 from pacs.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from pacs.archive import Archive
+from pacs.documents import Document, document, etag_of
 from pacs.retrieve import StoredInstance, instances, metadata, read_object
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer
@@ -22,7 +24,7 @@ from viewer_api.dicomweb.multipart import (
 from viewer_api.dicomweb.resources import Target, negotiate, record_read, target, url_of
 from viewer_api.dicomweb.search import JSON_OFFERS
 from viewer_api.door import door_of
-from viewer_api.responses import PRIVATE, etag_of, text_response, unchanged
+from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response, unchanged
 
 router = APIRouter(tags=["DICOMweb retrieve"])
 
@@ -76,8 +78,20 @@ def instance_metadata(
 
 def _metadata(request: Request, principal: Principal, asked: Target) -> Response:
     media_type = negotiate(request, JSON_OFFERS).media_type
+    archive = door_of(request).archive
+    if asked.instance is None:
+        found = document(
+            archive,
+            study=asked.study,
+            series=asked.series,
+            known=[tag.strip('"') for tag in known_etags(request)],
+            scope=principal.scope,
+        )
+        if found is not None:
+            record_read(request, principal, "study.metadata", asked.study)
+            return _ready(request, found, media_type)
     rows = metadata(
-        door_of(request).archive,
+        archive,
         study=asked.study,
         series=asked.series,
         instance=asked.instance,
@@ -85,10 +99,21 @@ def _metadata(request: Request, principal: Principal, asked: Target) -> Response
     )
     record_read(request, principal, "study.metadata", asked.study)
     body = f"[{','.join(rows)}]".encode()
-    etag = etag_of(body)
+    etag = f'"{etag_of(body)}"'
     return unchanged(request, etag) or text_response(
         request, body, media_type, headers={"ETag": etag}
     )
+
+
+def _ready(request: Request, found: Document, media_type: str) -> Response:
+    """A document as it lies in the index, or what it says where the caller takes no gzip."""
+    headers = {**PRIVATE, "ETag": f'"{found.etag}"', "Vary": "Accept, Accept-Encoding"}
+    if found.gzip is None:
+        return Response(None, 304, headers)
+    if takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        return Response(found.gzip, headers=headers, media_type=media_type)
+    return Response(gzip.decompress(found.gzip), headers=headers, media_type=media_type)
 
 
 def _objects(request: Request, principal: Principal, asked: Target) -> Response:
