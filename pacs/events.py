@@ -1,4 +1,4 @@
-"""What happens to studies, told to whoever listens: PostgreSQL's NOTIFY, sent with the commit."""
+"""What happens, told to whoever listens: PostgreSQL's NOTIFY, sent with the commit."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Connection
 
 CHANNEL = "filmless"
+ACCESS_CHANNEL = "filmless_access"  # triggers of the database tell on it
 Change = Literal["arrived", "complete", "triaged", "changed"]
 
 
@@ -18,6 +19,11 @@ class StudyEvent:
 
     study_instance_uid: str
     change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChanged:
+    """Somebody may have lost a right: an account, a session, a token or a link has changed."""
 
 
 ARRIVED = f"""
@@ -35,10 +41,18 @@ def notify(connection: Connection, study_instance_uid: str, change: Change) -> N
     )
 
 
-async def listen(database_url: str) -> AsyncIterator[StudyEvent]:
-    """The events of all processes, as they commit; raises psycopg.OperationalError when cut off."""
+async def listen(database_url: str) -> AsyncIterator[StudyEvent | AccessChanged]:
+    """The events of all processes, as they commit; raises psycopg.OperationalError when cut off.
+
+    The first is AccessChanged: what changed before was not heard.
+    """
     connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True)
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
+        await connection.execute(f"LISTEN {ACCESS_CHANNEL}")
+        yield AccessChanged()
         async for notification in connection.notifies():
-            yield StudyEvent(**json.loads(notification.payload))
+            if notification.channel == ACCESS_CHANNEL:
+                yield AccessChanged()
+            else:
+                yield StudyEvent(**json.loads(notification.payload))

@@ -68,7 +68,7 @@ def study_detail(
 ) -> StudyDetail:
     """The study's page. Raises NotFound.
 
-    Priors are left away where the patient's identity is in doubt, and where `scope` is one study.
+    Priors are left away where the patient's identity is in doubt; only those in `scope` are there.
     """
     found = items(
         connection,
@@ -175,7 +175,7 @@ def _assessments(
 def _priors(
     connection: Connection, item: WorklistItem, scope: Scope, *, show_unregistered: bool
 ) -> list[WorklistItem]:
-    if scope != EVERYTHING or not item.patient.id or item.patient.identity_conflict:
+    if not item.patient.id or item.patient.identity_conflict:
         return []
     return items(
         connection,
@@ -183,6 +183,7 @@ def _priors(
         patients.c.patient_id == item.patient.id,
         studies.c.study_instance_uid != item.study_instance_uid,
         ~studies.c.identity_conflict,
+        scoped(scope),
         show_unregistered=show_unregistered,
         limit=MAX_PRIORS,
     )

@@ -5,20 +5,22 @@ Everything that answers with more than its own existence takes its principal fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import Depends, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from pacs.index.query import Scope
 from pacs.links.share import ShareLink, find_link
 from pacs.people.permissions import LINK_PERMISSIONS, Permission, permissions
 from pacs.people.sessions import Session, find_session
-from pacs.people.tokens import Token, authenticate_token
-from viewer_api.door import Door, door_of
+from pacs.people.tokens import SECRET_PREFIX, Token, authenticate_token
+from viewer_api.door import door_of
 from viewer_api.problems import Problem
 
 SESSION_COOKIE = "filmless_session"
@@ -33,7 +35,7 @@ class Principal:
     actor: str
     permissions: frozenset[Permission]
     scope: Scope
-    address: str
+    address: str = ""
     session: Session | None = None
     token: Token | None = None
     link: ShareLink | None = None
@@ -41,6 +43,12 @@ class Principal:
     def may(self, permission: Permission) -> bool:
         """Whether the role, and the token's scopes, permit it."""
         return permission in self.permissions
+
+
+_Found = tuple[Principal, datetime | None]
+"""A principal, and when it ends to be one."""
+
+_Look = Callable[[Connection, str], _Found | None]
 
 
 def address_of(request: Request) -> str:
@@ -51,32 +59,32 @@ def address_of(request: Request) -> str:
 def authenticate(request: Request) -> Principal | None:
     """The principal that the request's token, session cookie or link cookie stands for.
 
-    A token decides alone where one is sent. A session goes before a link: who is signed in does
-    not lose rights by following one.
+    A token decides alone where one is sent; the secret of a share link is one too. A session goes
+    before a link: who is signed in does not lose rights by following one.
     """
+    known = _known(request)
+    if known is not None:
+        return known
     door = door_of(request)
-    header = request.headers.get("authorization")
-    if header is not None:
-        return _by_token(door, header, address_of(request))
-    session_secret = _secret(request.cookies.get(SESSION_COOKIE))
-    link_secret = _secret(request.cookies.get(LINK_COOKIE))
-    if session_secret is None and link_secret is None:
-        return None
+    secrets = _secrets(request)
+    turn = door.known.turn()
     with door.reading() as connection:
-        session = find_session(connection, session_secret) if session_secret else None
-        if session is not None:
-            return Principal(
-                actor=f"user:{session.user.username}",
-                permissions=permissions(session.user.role),
-                scope=Scope(),
-                address=address_of(request),
-                session=session,
-            )
-        link = find_link(connection, link_secret) if link_secret else None
-    return None if link is None else link_principal(link, address_of(request))
+        for secret, look in secrets:
+            found = look(connection, secret)
+            if found is not None:
+                principal, end = found
+                door.known.keep(secret, principal, end, turn)
+                if principal.token is not None:
+                    door.audit.record_once(
+                        principal.actor, "token.used", address=address_of(request)
+                    )
+                return replace(principal, address=address_of(request))
+    if "authorization" in request.headers and secrets:
+        door.audit.record_once("anonymous", "token.refused", "refused", address=address_of(request))
+    return None
 
 
-def link_principal(link: ShareLink, address: str) -> Principal:
+def link_principal(link: ShareLink, address: str = "") -> Principal:
     """The holder of a share link: one study, and nothing else."""
     return Principal(
         actor=f"link:{link.id}",
@@ -95,13 +103,16 @@ def require_principal(request: Request) -> Principal:
     return principal
 
 
-def allow(permission: Permission) -> Callable[[Request], Principal]:
+def allow(permission: Permission) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency: the principal, if it may do this; 401 or 403 otherwise."""
 
-    def check(request: Request) -> Principal:
-        principal = require_principal(request)
+    async def check(request: Request) -> Principal:
+        # Whoever is known costs no turn of a thread: frames are asked for by the thousand.
+        principal = _known(request)
+        if principal is None:
+            principal = await to_thread.run_sync(require_principal, request)
         if not principal.may(permission):
-            _record_refusal(request, principal, permission)
+            await to_thread.run_sync(_record_refusal, request, principal, permission)
             raise Problem(403, "forbidden", f"This needs the permission {permission.value}.")
         return principal
 
@@ -143,25 +154,60 @@ def _is_https(request: Request) -> bool:
     return request.url.scheme == "https" or public_url.startswith("https:")
 
 
-def _by_token(door: Door, header: str, address: str) -> Principal | None:
-    scheme, _, value = header.partition(" ")
-    secret = _secret(value.strip())
-    if scheme.lower() != "bearer" or secret is None:
-        return None
-    with door.reading() as connection:
-        token = authenticate_token(connection, secret)
+def _known(request: Request) -> Principal | None:
+    known = door_of(request).known
+    for secret, _ in _secrets(request):
+        principal = known.find(secret)
+        if principal is not None:
+            return replace(principal, address=address_of(request))
+    return None
+
+
+def _secrets(request: Request) -> list[tuple[str, _Look]]:
+    """The secrets that the request shows, and where each is looked up, the first first."""
+    header = request.headers.get("authorization")
+    shown: list[tuple[str | None, _Look]]
+    if header is not None:
+        scheme, _, value = header.partition(" ")
+        value = value.strip() if scheme.lower() == "bearer" else ""
+        shown = [(value, _by_token if value.startswith(SECRET_PREFIX) else _by_link)]
+    else:
+        shown = [
+            (request.cookies.get(SESSION_COOKIE), _by_session),
+            (request.cookies.get(LINK_COOKIE), _by_link),
+        ]
+    return [(value, look) for value, look in shown if value and len(value) <= _LONGEST_SECRET]
+
+
+def _by_token(connection: Connection, secret: str) -> _Found | None:
+    token = authenticate_token(connection, secret)
     if token is None:
-        door.audit.record_once("anonymous", "token.refused", "refused", address=address)
         return None
-    actor = f"token:{token.id}:{token.name}"
-    door.audit.record_once(actor, "token.used", address=address)
-    return Principal(
-        actor=actor,
+    principal = Principal(
+        actor=f"token:{token.id}:{token.name}",
         permissions=token.scopes,
-        scope=Scope(),
-        address=address,
+        scope=Scope(institutions=token.institutions),
         token=token,
     )
+    return principal, token.expires_at
+
+
+def _by_session(connection: Connection, secret: str) -> _Found | None:
+    session = find_session(connection, secret)
+    if session is None:
+        return None
+    principal = Principal(
+        actor=f"user:{session.user.username}",
+        permissions=permissions(session.user.role),
+        scope=Scope(institutions=session.user.institutions),
+        session=session,
+    )
+    return principal, session.expires_at
+
+
+def _by_link(connection: Connection, secret: str) -> _Found | None:
+    link = find_link(connection, secret)
+    return None if link is None else (link_principal(link), link.expires_at)
 
 
 def _record_refusal(request: Request, principal: Principal, permission: Permission) -> None:
@@ -172,10 +218,6 @@ def _record_refusal(request: Request, principal: Principal, permission: Permissi
         detail={"permission": permission.value},
         address=principal.address,
     )
-
-
-def _secret(value: str | None) -> str | None:
-    return value if value and len(value) <= _LONGEST_SECRET else None
 
 
 Caller = Annotated[Principal, Depends(require_principal)]

@@ -29,6 +29,7 @@ from viewer_api.dicomweb import frames, objects, pictures, search, store
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
+from viewer_api.known import KnownPrincipals
 from viewer_api.metrics import CountRequests, RequestCounts
 from viewer_api.problems import not_found
 from viewer_api.security import RequestChecks, SecurityHeaders
@@ -41,7 +42,8 @@ _DESCRIPTION = (
 
 def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     """The ASGI application on an open archive; `static` is where the built web lies."""
-    hub = EventHub(archive)
+    known = KnownPrincipals()
+    hub = EventHub(archive, known)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +61,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = Door(archive, AuditTrail(archive.engine), hub)
+    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known)
     app.state.counts = RequestCounts()
     app.state.static = static
     problems.install(app)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from starlette.requests import HTTPConnection
 
 from pacs.archive import Archive
@@ -13,15 +14,20 @@ from pacs.audit.trail import AuditTrail
 
 if TYPE_CHECKING:
     from viewer_api.events import EventHub
+    from viewer_api.known import KnownPrincipals
 
 
 @dataclass(frozen=True)
 class Door:
-    """The archive behind the door, the trail of who came through it, and the live events."""
+    """The archive behind the door, the trail of who came through it, and the live events.
+
+    `known`: who was let in a moment ago.
+    """
 
     archive: Archive
     audit: AuditTrail
     events: EventHub
+    known: KnownPrincipals
 
     def reading(self) -> Connection:
         """A connection on which every statement stands for itself.
@@ -29,7 +35,11 @@ class Door:
         No transaction is begun and ended around a single query: that would double its trips to
         the database, and frames are asked for by the thousand.
         """
-        return self.archive.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        return self._reading.connect()
+
+    @cached_property
+    def _reading(self) -> Engine:
+        return self.archive.engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def door_of(request: HTTPConnection) -> Door:

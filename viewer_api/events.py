@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
@@ -16,12 +17,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
-from pacs.events import StudyEvent, listen
-from pacs.index.query import Scope
+from pacs.events import AccessChanged, StudyEvent, listen
+from pacs.index.query import Scope, scoped
+from pacs.index.question import EVERYTHING
 from pacs.index.tables import studies
 from pacs.worklist import WorklistItem, items
 from viewer_api.access import Reader
 from viewer_api.door import door_of
+from viewer_api.known import KnownPrincipals
 from viewer_api.schemas import StudyChange, worklist_item
 
 log = logging.getLogger(__name__)
@@ -52,8 +55,9 @@ class Subscription:
 class EventHub:
     """Hears the events of all processes and passes each to the pages that may know of it."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, known: KnownPrincipals) -> None:
         self._archive = archive
+        self._known = known
         self._subscriptions: set[Subscription] = set()
         self._heard: asyncio.Queue[StudyEvent] = asyncio.Queue(10_000)
         self._closed = False
@@ -102,9 +106,14 @@ class EventHub:
         while True:
             try:
                 async for event in listen(self._archive.database_url):
-                    self._hear(event)
+                    if isinstance(event, AccessChanged):
+                        self._known.listening(hears=True)
+                    else:
+                        self._hear(event)
             except psycopg.OperationalError as error:
                 log.warning("live events: the database is out of reach: %s", error)
+            finally:
+                self._known.listening(hears=False)
             self._end_streams()
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -127,24 +136,27 @@ class EventHub:
                 await self._pass_on(event)
 
     async def _pass_on(self, event: StudyEvent) -> None:
-        interested = [
-            subscription
-            for subscription in self._subscriptions
-            if subscription.scope.study_instance_uid in (None, event.study_instance_uid)
-        ]
-        if not interested:
-            return
-        try:
-            item = await to_thread.run_sync(self._item, event.study_instance_uid)
-        except (DatabaseError, OperationalError) as error:
-            log.warning("live events: %s", error)
-            self._end_streams()
-            return
-        change = StudyChange(
-            study_instance_uid=event.study_instance_uid,
-            change=event.change,
-            item=None if item is None else worklist_item(item),
-        )
+        by_scope = defaultdict(list)
+        for subscription in self._subscriptions:
+            if subscription.scope.study_instance_uid in (None, event.study_instance_uid):
+                by_scope[subscription.scope].append(subscription)
+        for scope, interested in by_scope.items():
+            try:
+                item = await to_thread.run_sync(self._item, event.study_instance_uid, scope)
+            except (DatabaseError, OperationalError) as error:
+                log.warning("live events: %s", error)
+                self._end_streams()
+                return
+            if item is None and scope != EVERYTHING:
+                continue  # it may be somebody else's
+            change = StudyChange(
+                study_instance_uid=event.study_instance_uid,
+                change=event.change,
+                item=None if item is None else worklist_item(item),
+            )
+            self._put(change, interested)
+
+    def _put(self, change: StudyChange, interested: list[Subscription]) -> None:
         for subscription in interested:
             if subscription not in self._subscriptions:
                 continue
@@ -153,11 +165,12 @@ class EventHub:
             else:
                 subscription.queue.put_nowait(change)
 
-    def _item(self, study_instance_uid: str) -> WorklistItem | None:
+    def _item(self, study_instance_uid: str, scope: Scope) -> WorklistItem | None:
         with self._archive.engine.connect() as connection:
             found = items(
                 connection,
                 studies.c.study_instance_uid == study_instance_uid,
+                scoped(scope),
                 show_unregistered=self._archive.settings.show_unregistered_models,
             )
         return found[0] if found else None

@@ -51,6 +51,7 @@ def make_link(
                 made_by=principal.actor,
                 basis=wish.basis,
                 lifetime=timedelta(hours=wish.expires_in_hours),
+                scope=principal.scope,
             )
     except BadLink as error:
         if error.field == "study":
@@ -74,7 +75,9 @@ def read_links(request: Request, study: str, principal: Sharer) -> list[schemas.
     """All links of the study, latest first; never their addresses."""
     asked = target(request, principal, study)
     with door_of(request).reading() as connection:
-        return [schemas.link(found) for found in list_links(connection, asked.study)]
+        return [
+            schemas.link(found) for found in list_links(connection, asked.study, principal.scope)
+        ]
 
 
 @router.delete("/links/{link}", status_code=204, summary="Revoke a link")
@@ -86,6 +89,7 @@ def delete_link(request: Request, link: str, principal: Sharer) -> Response:
     try:
         with door.archive.engine.begin() as connection:
             revoked = revoke_link(connection, int(link), revoked_by=principal.actor)
+        door.known.forget()
     except LinkNotFound as error:
         raise not_found(f"{error}.") from error
     door.audit.record(

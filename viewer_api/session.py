@@ -83,6 +83,7 @@ def delete_session(request: Request, principal: Caller) -> Response:
     if principal.session is not None and secret is not None:
         with door.archive.engine.begin() as connection:
             sign_out(connection, secret)
+        door.known.forget()
         door.audit.record(principal.actor, "session.closed", address=principal.address)
     response = Response(None, 204)
     clear_cookie(request, response, SESSION_COOKIE)

@@ -47,6 +47,8 @@ def _words(value: Any) -> str:
         return value.astimezone().strftime("%Y-%m-%d %H:%M")
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     if isinstance(value, frozenset | set):
         return ", ".join(sorted(map(str, value)))
     return str(value)

@@ -28,6 +28,13 @@ PasswordStdin = Annotated[
 Generate = Annotated[
     bool, typer.Option("--generate", help="Make a random password and print it, once.")
 ]
+Institutions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--institution",
+        help="Only studies of this Institution Name; may be repeated. All unless given.",
+    ),
+]
 _GENERATED_BYTES = 12
 
 
@@ -57,8 +64,11 @@ def _print_users(found: list[User], as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ["username", "full name", "role", "disabled", "last sign-in"],
-        [(u.username, u.full_name, u.role, u.disabled, u.last_sign_in_at) for u in found],
+        ["username", "full name", "role", "institutions", "disabled", "last sign-in"],
+        [
+            (u.username, u.full_name, u.role, u.institutions, u.disabled, u.last_sign_in_at)
+            for u in found
+        ],
     )
 
 
@@ -68,6 +78,7 @@ def add_user(
     *,
     role: Annotated[PersonRole, typer.Option(help="What this person is here.")],
     full_name: Annotated[str, typer.Option(help="Name as others see it.")] = "",
+    institution: Institutions = None,
     password_stdin: PasswordStdin = False,
     generate: Generate = False,
     data_dir: DataDir = None,
@@ -77,7 +88,14 @@ def add_user(
     from pacs.people.users import create_user
 
     with transaction(data_dir) as connection:
-        user = create_user(connection, username, password, Role(role.value), full_name)
+        user = create_user(
+            connection,
+            username,
+            password,
+            Role(role.value),
+            full_name,
+            institutions=institution or None,
+        )
         audit(connection, "user.create", username=user.username, role=user.role.value)
     say(f"{user.username} may sign in as {user.role.value}")
     if generate:
@@ -135,6 +153,20 @@ def enable(username: Username, data_dir: DataDir = None) -> None:
     say(f"{user.username} can sign in again")
 
 
+@users.command("restrict")
+def restrict(
+    username: Username, institution: Institutions = None, data_dir: DataDir = None
+) -> None:
+    """Show somebody the studies of some institutions alone; of all where none is given."""
+    from pacs.people.users import restrict_user
+
+    with transaction(data_dir) as connection:
+        user = restrict_user(connection, username, institution or None)
+        seen = ", ".join(user.institutions) if user.institutions else "all institutions"
+        audit(connection, "user.restrict", username=user.username, institutions=seen)
+    say(f"{user.username} sees the studies of {seen}")
+
+
 def _state(token: Token) -> str:
     from datetime import UTC, datetime
 
@@ -154,6 +186,7 @@ def create(
         list[Permission] | None,
         typer.Option(help="Only this; may be repeated. All that the role permits unless given."),
     ] = None,
+    institution: Institutions = None,
     expires_in_days: Annotated[
         int | None, typer.Option(min=1, max=3650, help="Days of validity; no end unless given.")
     ] = None,
@@ -165,7 +198,14 @@ def create(
 
     expires = None if expires_in_days is None else timedelta(days=expires_in_days)
     with transaction(data_dir) as connection:
-        token, secret = create_token(connection, role, name or role.value, expires, scope or None)
+        token, secret = create_token(
+            connection,
+            role,
+            name or role.value,
+            expires,
+            scope or None,
+            institutions=institution or None,
+        )
         audit(connection, "token.create", token=token.id, name=token.name, role=role.value)
     if as_json:
         print_json({"token": token, "secret": secret})
@@ -185,8 +225,20 @@ def list_all_tokens(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print_json(found)
         return
     print_table(
-        ["id", "name", "role", "scopes", "state", "expires", "last used"],
-        [(t.id, t.name, t.role, t.scopes, _state(t), t.expires_at, t.last_used_at) for t in found],
+        ["id", "name", "role", "scopes", "institutions", "state", "expires", "last used"],
+        [
+            (
+                t.id,
+                t.name,
+                t.role,
+                t.scopes,
+                t.institutions,
+                _state(t),
+                t.expires_at,
+                t.last_used_at,
+            )
+            for t in found
+        ],
     )
 
 

@@ -6,6 +6,7 @@ import pacs.devices
 import pacs.index.document_tables
 import pacs.index.tables
 import pacs.links.tables
+import pacs.people.rights
 import pacs.people.tables  # noqa: F401
 from pacs.database.metadata import metadata
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, literal
+from sqlalchemy import Connection, and_, exists, literal
 from sqlalchemy.sql.elements import ColumnElement
 
 from pacs.index.attributes import Level, QueryError, keyword_to_tag
 from pacs.index.question import EVERYTHING, Query, Scope
 from pacs.index.statement import BATCH, Statement
-from pacs.index.tables import studies
+from pacs.index.tables import series, studies
 
 __all__ = [
     "Level",
@@ -92,6 +92,15 @@ def count(
 
 def scoped(scope: Scope) -> ColumnElement[bool]:
     """The condition on `studies` that keeps to the scope."""
-    if scope.study_instance_uid is None:
-        return literal(value=True)
-    return studies.c.study_instance_uid == scope.study_instance_uid
+    conditions: list[ColumnElement[bool]] = [literal(value=True)]
+    if scope.study_instance_uid is not None:
+        conditions.append(studies.c.study_instance_uid == scope.study_instance_uid)
+    if scope.institutions is not None:
+        theirs = series.alias("theirs")
+        conditions.append(
+            exists().where(
+                theirs.c.study_ref == studies.c.id,
+                theirs.c.institution_name.in_(scope.institutions),
+            )
+        )
+    return and_(*conditions)

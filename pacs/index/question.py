@@ -9,9 +9,13 @@ from pacs.index.attributes import Level
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which studies may be seen: all, or one alone."""
+    """Which studies may be seen: all, one alone, or those of some institutions.
+
+    `institutions`: studies of which a series carries one of these Institution Names (0008,0080).
+    """
 
     study_instance_uid: str | None = None
+    institutions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

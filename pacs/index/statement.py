@@ -210,6 +210,11 @@ def _where(query: Query, keys: Tree, scope: Scope, values: Values) -> str:
     study, series, image = by_level["STUDY"], by_level["SERIES"], by_level["IMAGE"]
     if scope.study_instance_uid is not None:
         study.append(f"studies.study_instance_uid = {values.bind(scope.study_instance_uid)}")
+    if scope.institutions is not None:
+        study.append(
+            "EXISTS (SELECT FROM series theirs WHERE theirs.study_ref = studies.id"
+            f" AND theirs.institution_name = ANY({values.bind(list(scope.institutions))}))"
+        )
     if query.level == "IMAGE":
         return " AND ".join(["instances.current", *image, *series, *study])
     if image:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 from sqlalchemy.engine import Row
 
+from pacs.index.query import scoped
+from pacs.index.question import EVERYTHING, Scope
 from pacs.index.tables import studies
 from pacs.links.errors import BadLink, LinkNotFound
 from pacs.links.tables import share_links
@@ -44,18 +46,21 @@ def create_link(
     made_by: str,
     basis: str,
     lifetime: timedelta,
+    scope: Scope = EVERYTHING,
 ) -> tuple[ShareLink, str]:
     """A new link and its secret, which can never be shown again.
 
     `basis` says on what ground the study is shown (consent, a referral, ...). Raises BadLink when
     it is missing or too long, when the lifetime is not within 30 days, or when there is no such
-    study.
+    study in the scope of whoever makes the link.
     """
     if not basis.strip() or len(basis) > _LONGEST_BASIS or "\0" in basis:
         raise BadLink("basis", f"say in 1 to {_LONGEST_BASIS} characters why the study is shown")
     if not timedelta(0) < lifetime <= LONGEST:
         raise BadLink("lifetime", f"a link lasts at most {LONGEST.days} days")
-    known = select(studies.c.id).where(studies.c.study_instance_uid == study_instance_uid)
+    known = select(studies.c.id).where(
+        studies.c.study_instance_uid == study_instance_uid, scoped(scope)
+    )
     if connection.execute(known).first() is None:
         raise BadLink("study", f"there is no study {study_instance_uid}")
     secret = new_secret()
@@ -95,11 +100,19 @@ def find_link(connection: Connection, secret: str) -> ShareLink | None:
     return None if row is None else _link(row)
 
 
-def list_links(connection: Connection, study_instance_uid: str) -> list[ShareLink]:
-    """All links of a study, latest first, revoked and expired ones included."""
+def list_links(
+    connection: Connection, study_instance_uid: str, scope: Scope = EVERYTHING
+) -> list[ShareLink]:
+    """All links of a study, latest first, revoked and expired ones included.
+
+    None of a study that is there but lies outside of `scope`.
+    """
+    hidden = exists().where(
+        studies.c.study_instance_uid == share_links.c.study_instance_uid, ~scoped(scope)
+    )
     rows = connection.execute(
         select(share_links)
-        .where(share_links.c.study_instance_uid == study_instance_uid)
+        .where(share_links.c.study_instance_uid == study_instance_uid, ~hidden)
         .order_by(share_links.c.id.desc())
     )
     return [_link(row) for row in rows]

@@ -34,6 +34,17 @@ class BadUsername(PeopleError):
         )
 
 
+class BadInstitution(PeopleError):
+    """What is given cannot be an Institution Name (0008,0080), or there are too many or none."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name!r} cannot be an institution's name: give 1 to 100 names of at most 64 "
+            "characters, as the modalities send them"
+        )
+
+
 class WeakPassword(PeopleError):
     """The password is too short or too long, or is the username; says which."""
 

@@ -32,6 +32,11 @@ users = Table(
     Column("disabled", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("last_sign_in_at", DateTime(timezone=True)),
+    Column(
+        "institutions",
+        ARRAY(Text),
+        comment="whose studies may be seen, by Institution Name; null: all",
+    ),
     CheckConstraint(_ROLES, name="role"),
 )
 
@@ -67,5 +72,10 @@ tokens = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
+    Column(
+        "institutions",
+        ARRAY(Text),
+        comment="whose studies may be seen, by Institution Name; null: all",
+    ),
     CheckConstraint(_ROLES, name="role"),
 )

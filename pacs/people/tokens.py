@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from pacs.people.errors import ScopeNotPermitted, TokenNotFound
+from pacs.people.institutions import institution_names, listed
 from pacs.people.permissions import Permission, Role, permissions
 from pacs.people.secrets import new_secret, secret_hash
 from pacs.people.tables import tokens
@@ -26,6 +27,8 @@ class Token:
     name: str
     role: Role
     scopes: frozenset[Permission]
+    institutions: tuple[str, ...] | None
+    """Whose studies it shows, by Institution Name (0008,0080); None: everybody's."""
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -38,10 +41,13 @@ def create_token(
     name: str,
     expires: timedelta | None = None,
     scopes: Collection[Permission] | None = None,
+    *,
+    institutions: Sequence[str] | None = None,
 ) -> tuple[Token, str]:
     """A new token and its secret, which can never be shown again.
 
-    Scopes default to everything that the role permits. Raises ScopeNotPermitted.
+    Scopes default to everything that the role permits. `institutions`: it shows the studies of
+    these alone. Raises ScopeNotPermitted, BadInstitution.
     """
     permitted = permissions(role)
     asked = permitted if scopes is None else frozenset(scopes)
@@ -56,6 +62,7 @@ def create_token(
             name=name,
             role=role.value,
             scopes=sorted(scope.value for scope in asked),
+            institutions=institution_names(institutions),
             expires_at=None if expires is None else func.now() + expires,
         )
         .returning(tokens)
@@ -111,6 +118,7 @@ def _token(row: Row[*tuple[object, ...]]) -> Token:
         name=mapping[tokens.c.name],
         role=role,
         scopes=frozenset(Permission(scope) for scope in mapping[tokens.c.scopes] if scope in known),
+        institutions=listed(mapping[tokens.c.institutions]),
         created_at=mapping[tokens.c.created_at],
         expires_at=mapping[tokens.c.expires_at],
         revoked_at=mapping[tokens.c.revoked_at],

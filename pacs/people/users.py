@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
 from pacs.people.errors import BadUsername, UserExists, UserNotFound
+from pacs.people.institutions import institution_names, listed
 from pacs.people.passwords import hash_password
 from pacs.people.permissions import Role
 from pacs.people.tables import sessions, sign_in_failures, users
@@ -26,6 +28,8 @@ class User:
     username: str
     full_name: str
     role: Role
+    institutions: tuple[str, ...] | None
+    """Whose studies this person may see, by Institution Name (0008,0080); None: everybody's."""
     disabled: bool
     created_at: datetime
     last_sign_in_at: datetime | None
@@ -36,6 +40,7 @@ USER_COLUMNS = (
     users.c.username,
     users.c.full_name,
     users.c.role,
+    users.c.institutions,
     users.c.disabled,
     users.c.created_at,
     users.c.last_sign_in_at,
@@ -50,6 +55,7 @@ def user_of_row(row: Row[*tuple[object, ...]]) -> User:
         username=mapping[users.c.username],
         full_name=mapping[users.c.full_name],
         role=Role(mapping[users.c.role]),
+        institutions=listed(mapping[users.c.institutions]),
         disabled=mapping[users.c.disabled],
         created_at=mapping[users.c.created_at],
         last_sign_in_at=mapping[users.c.last_sign_in_at],
@@ -62,9 +68,18 @@ def canonical_username(username: str) -> str:
 
 
 def create_user(
-    connection: Connection, username: str, password: str, role: Role, full_name: str = ""
+    connection: Connection,
+    username: str,
+    password: str,
+    role: Role,
+    full_name: str = "",
+    *,
+    institutions: Sequence[str] | None = None,
 ) -> User:
-    """A new account. Raises UserExists, BadUsername, WeakPassword."""
+    """A new account. Raises UserExists, BadUsername, WeakPassword, BadInstitution.
+
+    `institutions`: this person sees the studies of these alone.
+    """
     name = canonical_username(username)
     if not _USERNAME.fullmatch(name):
         raise BadUsername(username)
@@ -74,6 +89,7 @@ def create_user(
             username=name,
             full_name=full_name.strip() or name,
             role=role.value,
+            institutions=institution_names(institutions),
             password_hash=hash_password(password, username=name),
         )
         .returning(*USER_COLUMNS)
@@ -129,6 +145,19 @@ def set_role(connection: Connection, username: str, role: Role) -> User:
     """A new role, in force from the next request on. Raises UserNotFound."""
     user = find_user(connection, username)
     connection.execute(update(users).where(users.c.id == user.id).values(role=role.value))
+    return find_user(connection, username)
+
+
+def restrict_user(
+    connection: Connection, username: str, institutions: Sequence[str] | None
+) -> User:
+    """From the next request on this person sees the studies of these institutions, or (None) all.
+
+    Raises UserNotFound, BadInstitution.
+    """
+    user = find_user(connection, username)
+    names = institution_names(institutions)
+    connection.execute(update(users).where(users.c.id == user.id).values(institutions=names))
     return find_user(connection, username)
 
 
