@@ -1,28 +1,39 @@
-"""The one way out: objects, frames, metadata and renderings of what is stored.
+"""The one way out: objects, frames and metadata of what is stored.
 
 Metadata comes from the index alone; a frame is one ranged read of its object.
 """
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import orjson
 import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from sqlalchemy import Connection, select
 
 from pacs.archive import Archive
-from pacs.dicom import codecs, rendering
-from pacs.dicom.layout import join_items
+from pacs.dicom import codecs
+from pacs.dicom.codecs import Buffer
+from pacs.dicom.header import is_video, read_attributes
+from pacs.dicom.json import DataSet
+from pacs.dicom.layout import HeadTooShort, join_items
+from pacs.dicom.presentation import Presentation, is_wanted, presentation
 from pacs.errors import PacsError
 from pacs.index import tables
 from pacs.index.query import Scope, scoped
-from pacs.metadata import dicom_json
+from pacs.metadata import HEAD_BYTES, dicom_json
+from pacs.recent import Recent
+from storage.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
+_RUN_BYTES = 8 << 20
+_GAP_BYTES = 64 << 10
+_presentations = Recent[Presentation](256)
 
 
 class NotFound(PacsError):
@@ -161,19 +172,29 @@ def read_object(archive: Archive, stored: StoredInstance) -> Iterator[bytes]:
             yield chunk
 
 
-def frame(archive: Archive, stored: StoredInstance, number: int) -> bytes:
+def frame(archive: Archive, stored: StoredInstance, number: int) -> Buffer:
     """The bytes of a frame (numbered from 1) in the object's transfer syntax; raises NotFound.
 
-    Of deflated and bit-packed objects the frame comes as Explicit VR Little Endian has it.
+    Of objects whose frames are no ranges (deflated, big endian, bit-packed) it comes as Explicit
+    VR Little Endian has it.
     """
-    _check_frame(stored, number)
+    return next(frames(archive, stored, [number]))
+
+
+def frames(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> Iterator[Buffer]:
+    """The bytes of frames in the order asked for; neighbours are fetched by one ranged read.
+
+    At most 8 MiB or one frame are in memory. Raises NotFound, for any of them, before the first.
+    """
+    for number in numbers:
+        check_frame(stored, number)
+    if is_video(stored.transfer_syntax_uid):
+        raise codecs.UndecodableFrame(
+            f"{stored.sop_instance_uid}: the frames of a video cannot be had one by one"
+        )
     if not stored.frames:
-        return _frame_of_whole_object(archive, stored, number).tobytes()
-    offset, length = stored.frames[2 * number - 2 : 2 * number]
-    data = archive.store.read(stored.object_key, offset, length)
-    if pydicom.uid.UID(stored.transfer_syntax_uid).is_encapsulated:
-        return join_items(data)
-    return data
+        return (_odd_frame(archive, stored, number) for number in numbers)
+    return _by_range(archive, stored, numbers)
 
 
 def dataset(archive: Archive, stored: StoredInstance) -> Dataset:
@@ -194,29 +215,39 @@ def pixels(archive: Archive, stored: StoredInstance, number: int = 1) -> NDArray
 
     Raises NotFound and codecs.UndecodableFrame.
     """
-    return _decoded(archive, stored, number, dataset(archive, stored), raw=True)[0]
+    return decoded(archive, stored, number, presentation_of(archive, stored).image, raw=True)[0]
 
 
-def rendered(
-    archive: Archive,
-    stored: StoredInstance,
-    number: int = 1,
-    *,
-    size: tuple[int, int] | None = None,
-    window: tuple[float, float] | None = None,
-    media_type: Literal["image/jpeg", "image/png"] = "image/jpeg",
-    quality: int = 90,
-) -> bytes:
-    """A frame as people look at it, an encoded picture.
+def presentation_of(archive: Archive, stored: StoredInstance) -> Presentation:
+    """What the object says of its pixels and their look, from its header."""
 
-    `size`: (width, height) that it fits into, keeping its proportions. `window`: centre and width
-    in the units of the modality LUT's output; without it the object's own, or its range.
-    Raises NotFound and codecs.UndecodableFrame.
-    """
-    attributes = dataset(archive, stored)
-    array, photometric = _decoded(archive, stored, number, attributes, raw=False)
-    picture = rendering.render(array, photometric, attributes, window=window, size=size)
-    return rendering.encode(picture, media_type, quality)
+    def read() -> tuple[Presentation, int]:
+        header = _header(archive, stored)
+        found = presentation(header.model(filter(is_wanted, header.elements)))
+        return found, 1 + stored.number_of_frames // 8
+
+    # An object under its key never changes.
+    return _presentations.get_or(stored.object_key, read)
+
+
+def decoded(
+    archive: Archive, stored: StoredInstance, number: int, header: Dataset, *, raw: bool
+) -> tuple[NDArray[Any], str]:
+    """A frame's pixels and their photometric interpretation, as codecs.decode has them."""
+    check_frame(stored, number)
+    if not stored.frames:
+        array = _odd_pixels(archive, stored, number, raw=raw)
+        return array, "RGB" if array.ndim == 3 and not raw else str(
+            header.get("PhotometricInterpretation", "MONOCHROME2")
+        )
+    data = frame(archive, stored, number)
+    return codecs.decode(header, data, stored.transfer_syntax_uid, raw=raw)
+
+
+def check_frame(stored: StoredInstance, number: int) -> None:
+    """Raise NotFound where the object has no frame of that number."""
+    if not 1 <= number <= stored.number_of_frames:
+        raise NotFound(f"{number} of {stored.sop_instance_uid}", "frame")
 
 
 def _of(study: str, series: str | None, instance: str | None, scope: Scope) -> list[Any]:
@@ -232,24 +263,68 @@ def _of(study: str, series: str | None, instance: str | None, scope: Scope) -> l
     return conditions
 
 
-def _check_frame(stored: StoredInstance, number: int) -> None:
-    if not 1 <= number <= stored.number_of_frames:
-        raise NotFound(f"{number} of {stored.sop_instance_uid}", "frame")
+def _header(archive: Archive, stored: StoredInstance) -> DataSet:
+    """Its attributes up to the pixels, from no more of the object than they take."""
+    length = HEAD_BYTES
+    while True:
+        head = archive.store.read(stored.object_key, 0, min(length, stored.size))
+        try:
+            return read_attributes(head, archive.settings.max_object_bytes, stored.size)
+        except HeadTooShort:
+            length *= 16
 
 
-def _decoded(
-    archive: Archive, stored: StoredInstance, number: int, attributes: Dataset, *, raw: bool
-) -> tuple[NDArray[Any], str]:
-    _check_frame(stored, number)
-    if not stored.frames:
-        array = _frame_of_whole_object(archive, stored, number)
-        return array, str(attributes.get("PhotometricInterpretation", "MONOCHROME2"))
-    data = frame(archive, stored, number)
-    return codecs.decode(attributes, data, stored.transfer_syntax_uid, raw=raw)
+def _by_range(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> Iterator[Buffer]:
+    encapsulated = UID(stored.transfer_syntax_uid).is_encapsulated
+    ranges = [(stored.frames[2 * number - 2], stored.frames[2 * number - 1]) for number in numbers]
+    for run in _runs(ranges):
+        start, end = run[0][0], run[-1][0] + run[-1][1]
+        data = memoryview(archive.store.read(stored.object_key, start, end - start))
+        if len(data) != end - start:
+            raise StoreError("a stored object is shorter than it was", key=stored.object_key)
+        for offset, length in run:
+            found = data[offset - start : offset - start + length]
+            yield _unwrapped(found) if encapsulated else found
 
 
-def _frame_of_whole_object(archive: Archive, stored: StoredInstance, number: int) -> NDArray[Any]:
-    with archive.store.open(stored.object_key) as file:
-        whole = pydicom.dcmread(io.BytesIO(file.read()))
-    array: NDArray[Any] = whole.pixel_array
-    return array if stored.number_of_frames == 1 else array[number - 1]
+def _runs(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Ranges that lie one behind the other in the object, put together up to a bound."""
+    run: list[tuple[int, int]] = []
+    for offset, length in ranges:
+        if run:
+            last = run[-1][0] + run[-1][1]
+            if not last <= offset <= last + _GAP_BYTES or offset + length - run[0][0] > _RUN_BYTES:
+                yield run
+                run = []
+        run.append((offset, length))
+    if run:
+        yield run
+
+
+def _unwrapped(items: memoryview) -> Buffer:
+    """The value of a frame's fragments, not copied where it is one."""
+    length = int.from_bytes(items[4:8], "little")
+    return items[8:] if length == len(items) - 8 else join_items(bytes(items))
+
+
+def _odd_frame(archive: Archive, stored: StoredInstance, number: int) -> bytes:
+    array = _odd_pixels(archive, stored, number, raw=True)
+    if presentation_of(archive, stored).image.get("BitsAllocated") == 1:
+        return np.packbits(array, bitorder="little").tobytes()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _odd_pixels(
+    archive: Archive, stored: StoredInstance, number: int, *, raw: bool
+) -> NDArray[Any]:
+    """A frame that is no range of its object; of a deflated object all is read."""
+    try:
+        with archive.store.open(stored.object_key) as file:
+            if stored.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+                whole = pydicom.dcmread(file)
+                return pixel_array(whole, index=number - 1, raw=raw)
+            return pixel_array(file, index=number - 1, raw=raw)
+    except codecs.BAD_PIXELS as error:
+        raise codecs.UndecodableFrame(
+            f"{stored.sop_instance_uid}: a frame cannot be decoded: {error}"
+        ) from error

@@ -1,5 +1,6 @@
 """The header of an object: its elements, read where and when they are asked for, and its frames."""
 
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ _IDENTIFYING_UIDS = (
     (0x0020000E, "SeriesInstanceUID"),
 )
 _CHARACTER_SET = 0x00080005
+# MPEG-2, MPEG-4 AVC and HEVC, in one fragment or (.1) several: PS3.6 A-1.
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
 # InstitutionName, ReferringPhysicianName, StudyDescription, SeriesDescription, PatientName,
 # PatientComments.
 _TEXT_TAGS = (0x00080080, 0x00080090, 0x00081030, 0x0008103E, 0x00100010, 0x00104000)
@@ -46,6 +49,8 @@ class Header:
     series_instance_uid: str
     frames: tuple[tuple[int, int], ...]
     """Offset and length in the file of each frame; of encapsulated ones with their item headers.
+
+    One range for a video, whatever its number of frames.
 
     Empty where a frame is no range of the file in the byte order of today: no pixels, deflated,
     big endian, or frames that do not begin on a byte.
@@ -68,7 +73,10 @@ def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header
     frames: tuple[tuple[int, int], ...] = ()
     if pixels is not None:
         number_of_frames = max(1, dataset.integer(_NUMBER_OF_FRAMES) or 1)
-        frames = _frames(data, dataset, pixels, number_of_frames)
+        if pixels.fragments is not None and is_video(meta.transfer_syntax_uid):
+            frames = _whole_stream(dataset, pixels)
+        else:
+            frames = _frames(data, dataset, pixels, number_of_frames)
         if data is not file or not encoding.little:
             frames = ()
     return Header(dataset, meta, *uids, frames, number_of_frames)
@@ -154,6 +162,20 @@ def _identity(dataset: DataSet) -> tuple[str, str, str, str]:
 def is_uid(text: str) -> bool:
     """Whether the text can be a UID: 1 to 64 digits and dots (PS3.5 9.1), leading zeros allowed."""
     return 0 < len(text) <= 64 and not text.strip("0123456789.") and text.strip(".") == text
+
+
+def is_video(transfer_syntax_uid: str) -> bool:
+    """Whether pixel data are one stream of MPEG or HEVC, whose frames are not parted."""
+    return _VIDEO.fullmatch(transfer_syntax_uid) is not None
+
+
+def _whole_stream(dataset: DataSet, pixels: PixelData) -> tuple[tuple[int, int], ...]:
+    """The one range of a video, however many frames it has (PS3.5 8.2.5 and following)."""
+    assert pixels.fragments is not None  # noqa: S101 - only encapsulated pixel data comes here
+    fragments = pixels.fragments[1:]
+    if not fragments:
+        raise Truncated("a video without a fragment", dataset.text(_SOP_INSTANCE_UID))
+    return ((fragments[0][0], fragments[-1][1] - fragments[0][0]),)
 
 
 def _frames(

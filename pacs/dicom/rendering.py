@@ -1,6 +1,7 @@
 """Pixels as people look at them: modality LUT, VOI LUT or window, presentation (PS3.3 C.11)."""
 
 import io
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,94 +11,189 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 
+from pacs.dicom import scaling
+from pacs.dicom.scaling import View
 
-def render(
-    array: NDArray[Any],
-    photometric: str,
-    attributes: Dataset,
-    *,
-    window: tuple[float, float] | None = None,
-    size: tuple[int, int] | None = None,
-) -> Image.Image:
-    """An 8-bit picture of a frame, grey or RGB, fitted into `size` (width, height) if given."""
+MediaType = Literal["image/jpeg", "image/png", "image/webp"]
+WindowFunction = Literal["linear", "linear-exact", "sigmoid"]
+
+# Shades are looked up in pieces: numpy makes eight bytes of each index, and so many stay in cache.
+_AT_ONCE = 1 << 15
+_VOI_FUNCTIONS: dict[str, WindowFunction] = {
+    "LINEAR": "linear",
+    "LINEAR_EXACT": "linear-exact",
+    "SIGMOID": "sigmoid",
+}
+_BRIGHTEST = 255.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which values of the modality LUT's output are shown, and how (PS3.3 C.11.2.1.2, .3)."""
+
+    centre: float
+    width: float
+    function: WindowFunction = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Grey values before any LUT, and between which they lie in the whole frame."""
+
+    array: NDArray[Any]
+    low: float
+    high: float
+    shown_low: float
+    """The lowest that is no padding."""
+    shown_high: float
+
+
+def is_grey(array: NDArray[Any], photometric: str) -> bool:
+    """Whether these are values of which a mean makes sense: no colours and no numbers of them."""
+    return array.ndim == 2 and photometric != "PALETTE COLOR"
+
+
+def values_of(array: NDArray[Any], header: Dataset) -> Values:
+    """A whole grey frame and its range."""
+    if array.dtype.kind == "f":
+        finite = array[np.isfinite(array)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        array = np.nan_to_num(array, nan=low, posinf=high, neginf=low)
+        return Values(array, low, high, low, high)
+    low, high = int(array.min()), int(array.max())
+    shown_low, shown_high = low, high
+    padding = header.get("PixelPaddingValue")
+    if isinstance(padding, int) and padding in (low, high) and low < high:
+        own = array[array != padding]
+        if own.size:
+            shown_low, shown_high = int(own.min()), int(own.max())
+    return Values(array, low, high, shown_low, shown_high)
+
+
+def scaled(values: Values, header: Dataset, view: View) -> Values:
+    """The values at the size at which they are looked at."""
+    array = scaling.cropped(values.array, view)
+    size = scaling.fitted(view, array.shape[1], array.shape[0], aspect(header))
+    array = scaling.turned(scaling.scale_values(array, size), view)
+    return Values(
+        np.ascontiguousarray(array),
+        *(values.low, values.high, values.shown_low, values.shown_high),
+    )
+
+
+def shades(
+    values: Values, photometric: str, header: Dataset, window: Window | None
+) -> NDArray[np.uint8]:
+    """Black to white, 0 to 255. Computed once for each value that occurs, not for each pixel."""
+    array = values.array
+    if array.dtype.kind == "f" or array.dtype.itemsize > 2:
+        return _displayed(array, values, photometric, header, window)
+    occurring = np.arange(values.low, values.high + 1).astype(array.dtype)
+    kind = np.dtype(f"u{array.dtype.itemsize}")
+    table = np.zeros(1 << (8 * array.dtype.itemsize), np.uint8)
+    table[occurring.view(kind)] = _displayed(occurring, values, photometric, header, window)
+    codes = np.ascontiguousarray(array).view(kind).reshape(-1)
+    found = np.empty(codes.size, np.uint8)
+    for at in range(0, codes.size, _AT_ONCE):
+        # No code lies outside of the table; "clip" only spares numpy a copy.
+        piece = slice(at, at + _AT_ONCE)
+        np.take(table, codes[piece], out=found[piece], mode="clip")
+    return found.reshape(array.shape)
+
+
+def coloured(
+    array: NDArray[Any], photometric: str, header: Dataset, view: View
+) -> NDArray[np.uint8]:
+    """RGB, 0 to 255, of pixels that are colours, at the size at which they are looked at."""
+    array = scaling.cropped(array, view)
     if photometric == "PALETTE COLOR":
-        colour = apply_color_lut(array, attributes)
+        colour = apply_color_lut(array, header)
         samples = _eight_bits(colour, 16 if colour.dtype.itemsize > 1 else 8)
-    elif array.ndim == 3:
-        samples = _eight_bits(array, int(attributes.get("BitsStored") or 8))
     else:
-        samples = _grey(array, photometric, attributes, window)
-    picture = Image.fromarray(samples)
-    if size is not None:
-        picture.thumbnail(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return picture
+        samples = _eight_bits(array, int(header.get("BitsStored") or 8))
+    size = scaling.fitted(view, array.shape[1], array.shape[0], aspect(header))
+    shown = scaling.scale_picture(np.ascontiguousarray(samples), size)
+    return np.ascontiguousarray(scaling.turned(shown, view))
 
 
-def encode(
-    picture: Image.Image, media_type: Literal["image/jpeg", "image/png"], quality: int
-) -> bytes:
-    """The picture as a file of that media type; `quality` (1 to 100) is JPEG's."""
+def encode(picture: NDArray[np.uint8], media_type: MediaType, quality: int) -> bytes:
+    """The picture as a file of that media type; `quality` (1 to 100) is JPEG's and WebP's."""
     out = io.BytesIO()
+    image = Image.fromarray(picture)
     if media_type == "image/jpeg":
-        picture.save(out, "JPEG", quality=quality)
+        image.save(out, "JPEG", quality=quality)
+    elif media_type == "image/webp":
+        image.save(out, "WEBP", quality=quality, method=0)
     else:
-        picture.save(out, "PNG", compress_level=3)
+        image.save(out, "PNG", compress_level=3)
     return out.getvalue()
 
 
-def _grey(
-    array: NDArray[Any],
-    photometric: str,
-    attributes: Dataset,
-    window: tuple[float, float] | None,
-) -> NDArray[np.uint8]:
-    """Computed once for each value that occurs, not for each pixel."""
-    if array.dtype.kind == "f" or array.dtype.itemsize > 2:
-        return _displayed(array, photometric, attributes, window)
-    low, high = int(array.min()), int(array.max())
-    values = np.arange(low, high + 1, dtype=array.dtype)
-    table = _displayed(values, photometric, attributes, window)
-    # The lowest value as an unsigned offset: wrap-around of the subtraction cancels out.
-    offsets = (array - array.dtype.type(low)).view(f"u{array.dtype.itemsize}")
-    shades: NDArray[np.uint8] = table[offsets]
-    return shades
+def aspect(header: Dataset) -> float:
+    """The height of a pixel over its width; 1 where nothing says otherwise."""
+    for keyword in (
+        *("PixelAspectRatio", "PixelSpacing"),
+        *("ImagerPixelSpacing", "NominalScannedPixelSpacing"),
+    ):
+        pair = header.get(keyword)
+        if isinstance(pair, MultiValue) and len(pair) == 2:
+            vertical, horizontal = (float(value or 0) for value in pair)
+            if vertical > 0 and horizontal > 0:
+                return min(max(vertical / horizontal, 0.1), 10.0)
+    return 1.0
 
 
 def _displayed(
-    values: NDArray[Any],
+    array: NDArray[Any],
+    values: Values,
     photometric: str,
-    attributes: Dataset,
-    window: tuple[float, float] | None,
+    header: Dataset,
+    window: Window | None,
 ) -> NDArray[np.uint8]:
-    shades = np.asarray(apply_modality_lut(values, attributes))
-    if window is None and attributes.get("VOILUTSequence"):
-        shades = np.asarray(apply_voi_lut(shades, attributes, prefer_lut=True))
-        bounds = 0.0, float((1 << int(attributes.VOILUTSequence[0].LUTDescriptor[2])) - 1)
+    modal = np.asarray(apply_modality_lut(array, header))
+    window = window or (None if header.get("VOILUTSequence") else _own_window(header))
+    if window is not None:
+        bright = _windowed(modal.astype(np.float32, copy=False), window)
+    elif header.get("VOILUTSequence"):
+        looked_up = np.asarray(apply_voi_lut(modal, header, prefer_lut=True))
+        top = (1 << int(header.VOILUTSequence[0].LUTDescriptor[2])) - 1
+        bright = looked_up.astype(np.float32) * np.float32(_BRIGHTEST / top)
     else:
-        bounds = _bounds(window or _own_window(attributes), shades)
-    low, high = bounds
-    scaled = (shades.astype(np.float32) - low) * np.float32(255.0 / max(high - low, 1e-6))
-    grey: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        ends = np.asarray([values.shown_low, values.shown_high]).astype(array.dtype)
+        low, high = sorted(float(end) for end in np.asarray(apply_modality_lut(ends, header)))
+        bright = (modal.astype(np.float32) - np.float32(low)) * np.float32(
+            _BRIGHTEST / max(high - low, 1e-6)
+        )
+    grey: NDArray[np.uint8] = np.rint(np.clip(bright, 0, _BRIGHTEST)).astype(np.uint8)
     return np.subtract(255, grey, dtype=np.uint8) if photometric == "MONOCHROME1" else grey
 
 
-def _own_window(attributes: Dataset) -> tuple[float, float] | None:
+def _windowed(modal: NDArray[Any], window: Window) -> NDArray[Any]:
+    """0 to 255, and beyond where the window ends."""
+    if window.function == "sigmoid":
+        steepness = np.float32(-4.0 / max(window.width, 1e-6))
+        exponent = np.clip((modal - np.float32(window.centre)) * steepness, -80.0, 80.0)
+        return np.asarray(np.float32(_BRIGHTEST) / (np.float32(1.0) + np.exp(exponent)))
+    if window.function == "linear-exact":
+        low, span = window.centre - window.width / 2.0, max(window.width, 1e-6)
+    else:
+        span = max(window.width, 1.0) - 1.0
+        low, span = window.centre - 0.5 - span / 2.0, max(span, 1e-6)
+    return np.asarray((modal - np.float32(low)) * np.float32(_BRIGHTEST / span))
+
+
+def _own_window(header: Dataset) -> Window | None:
     """The first window that the object names."""
-    named = [attributes.get(keyword) for keyword in ("WindowCenter", "WindowWidth")]
+    named = [header.get(keyword) for keyword in ("WindowCenter", "WindowWidth")]
     centre, width = (value[0] if isinstance(value, MultiValue) else value for value in named)
-    return None if centre in (None, "") or width in (None, "") else (float(centre), float(width))
-
-
-def _bounds(window: tuple[float, float] | None, shades: NDArray[Any]) -> tuple[float, float]:
-    """First and last value of the linear window (PS3.3 C.11.2.1.2.1), or of the image."""
-    if window is None:
-        return float(shades.min()), float(shades.max())
-    centre, width = window
-    half = (max(width, 1.0) - 1.0) / 2.0
-    return centre - 0.5 - half, centre - 0.5 + half
+    if centre in (None, "") or width in (None, ""):
+        return None
+    function = _VOI_FUNCTIONS.get(str(header.get("VOILUTFunction", "LINEAR")), "linear")
+    smallest = 1.0 if function == "linear" else 1e-6
+    return Window(float(centre), max(float(width), smallest), function)
 
 
 def _eight_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     if samples.dtype == np.uint8:
         return samples
-    return (samples >> max(bits - 8, 0)).astype(np.uint8)
+    return np.asarray(samples >> max(bits - 8, 0), np.uint8)

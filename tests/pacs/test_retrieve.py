@@ -12,8 +12,11 @@ from PIL import Image
 
 from pacs import retrieve
 from pacs.archive import Archive
+from pacs.dicom.rendering import Window
+from pacs.dicom.scaling import View
 from pacs.index.query import Scope
 from pacs.ingest import Source
+from pacs.pictures import Look, rendered
 from pacs.retrieve import NotFound, StoredInstance
 
 MODALITY = Source("dimse", "CR1", "127.0.0.1")
@@ -95,7 +98,7 @@ def test_every_kind_of_image_becomes_a_picture(
     archive: Archive, real_file: Callable[[str], Path], name: str
 ) -> None:
     stored = store(archive, real_file(name))
-    picture = Image.open(io.BytesIO(retrieve.rendered(archive, stored, size=(256, 256))))
+    picture = Image.open(io.BytesIO(rendered(archive, stored, 1, Look(view=View((256, 256))))))
     assert max(picture.size) <= 256
     assert np.asarray(picture).std() > 5
 
@@ -105,9 +108,7 @@ def test_monochrome1_is_shown_the_right_way_round(
 ) -> None:
     stored = store(archive, real_file("RG1_UNCR.dcm"))
     values = retrieve.pixels(archive, stored)
-    shown = np.asarray(
-        Image.open(io.BytesIO(retrieve.rendered(archive, stored, media_type="image/png")))
-    )
+    shown = np.asarray(Image.open(io.BytesIO(rendered(archive, stored, 1, Look("image/png")))))
     assert np.corrcoef(values.ravel()[::97], shown.ravel()[::97])[0, 1] < -0.9
 
 
@@ -115,7 +116,7 @@ def test_a_window_that_is_asked_for_is_used(
     archive: Archive, real_file: Callable[[str], Path]
 ) -> None:
     stored = store(archive, real_file("eCT_Supplemental.dcm"))
-    narrow = retrieve.rendered(archive, stored, window=(-5000, 10), media_type="image/png")
+    narrow = rendered(archive, stored, 1, Look("image/png", window=Window(-5000, 10)))
     assert set(np.asarray(Image.open(io.BytesIO(narrow))).ravel()) == {255}
 
 

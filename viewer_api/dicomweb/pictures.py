@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from pacs.retrieve import NotFound, StoredInstance, instances, rendered
+from pacs.archive import Archive
+from pacs.dicom.header import is_video
+from pacs.dicom.rendering import MediaType
+from pacs.pictures import Look, rendered
+from pacs.retrieve import NotFound, StoredInstance, check_frame, instances
 from viewer_api.access import Principal, Reader
-from viewer_api.dicomweb.accept import Offer
+from viewer_api.dicomweb.accept import Offer, choose
+from viewer_api.dicomweb.immutable import IMMUTABLE, not_modified
+from viewer_api.dicomweb.looks import (
+    besides,
+    quality_of,
+    thumbnail_view,
+    viewport_of,
+    window_of,
+)
+from viewer_api.dicomweb.multipart import new_boundary, write_message
 from viewer_api.dicomweb.resources import (
     Target,
     accepted,
@@ -19,41 +32,68 @@ from viewer_api.dicomweb.resources import (
     negotiate,
     record_read,
     target,
+    url_of,
 )
+from viewer_api.dicomweb.videos import video_response
 from viewer_api.door import door_of
-from viewer_api.problems import Problem, bad_request
+from viewer_api.problems import Problem
 from viewer_api.responses import PRIVATE, PiecesResponse, etag_of, unchanged
 
 router = APIRouter(tags=["DICOMweb rendered"])
 
-MediaType = Literal["image/jpeg", "image/png"]
-_JPEG, _PNG = Offer("image/jpeg"), Offer("image/png")
-_LARGEST_SIDE = 8192
+_MEDIA_TYPES: tuple[MediaType, ...] = ("image/jpeg", "image/png", "image/webp")
 _THUMBNAIL = (256, 256)
 _INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a frame is to be shown."""
+class PictureOffer(Offer):
+    """A kind of picture, or of envelope full of them."""
 
-    media_type: MediaType = "image/jpeg"
-    size: tuple[int, int] | None = None
-    window: tuple[float, float] | None = None
-    quality: int = 90
+    kind: MediaType = "image/jpeg"
+
+
+_SINGLE = [PictureOffer(kind, kind=kind) for kind in _MEDIA_TYPES]
+_SEVERAL = [replace(offer, multipart=True) for offer in _SINGLE]
+
+Shown = tuple[StoredInstance, int]
+"""An image and the number of its frame."""
+
+
+@router.get("/studies/{study}/rendered", summary="Render a study")
+def rendered_study(request: Request, study: str, principal: Reader) -> Response:
+    """Every frame of every image of the study as JPEG, PNG or WebP, in one multipart answer."""
+    return _all_pictures(request, principal, target(request, principal, study))
+
+
+@router.get("/studies/{study}/series/{series}/rendered", summary="Render a series")
+def rendered_series(request: Request, study: str, series: str, principal: Reader) -> Response:
+    """Every frame of every image of the series as JPEG, PNG or WebP, in one multipart answer."""
+    return _all_pictures(request, principal, target(request, principal, study, series))
 
 
 @router.get(f"{_INSTANCE}/rendered", summary="Render an instance")
 def rendered_instance(
     request: Request, study: str, series: str, instance: str, principal: Reader
 ) -> Response:
-    """The first frame, windowed, as JPEG or PNG; `window`, `viewport` and `quality` say how."""
+    """The instance as JPEG, PNG or WebP; `window`, `viewport` and `quality` say how.
+
+    Of several frames the first, unless multipart is accepted; a video is what it is.
+    """
     asked = target(request, principal, study, series, instance)
-    return _picture(request, principal, asked, 1, _look(request))
+    stored = _found(request, principal, asked)[0]
+    if is_video(stored.transfer_syntax_uid):
+        return video_response(request, principal, asked, stored)
+    count = stored.number_of_frames
+    if count == 0:
+        raise _nothing_to_show()
+    form = negotiate(request, [*_SINGLE, *_SEVERAL])
+    numbers = range(1, count + 1) if form.multipart else [1]
+    return _pictures(request, principal, asked, [(stored, number) for number in numbers], form)
 
 
-@router.get(f"{_INSTANCE}/frames/{{frames}}/rendered", summary="Render a frame")
-def rendered_frame(
+@router.get(f"{_INSTANCE}/frames/{{frames}}/rendered", summary="Render frames")
+def rendered_frames(
     *,
     request: Request,
     study: str,
@@ -62,20 +102,27 @@ def rendered_frame(
     frames: str,
     principal: Reader,
 ) -> Response:
-    """One frame, windowed, as JPEG or PNG; `window`, `viewport` and `quality` say how."""
+    """Frames as JPEG, PNG or WebP; `window`, `viewport` and `quality` say how."""
     asked = target(request, principal, study, series, instance)
-    return _picture(request, principal, asked, _one_frame(frames), _look(request))
+    numbers = frame_numbers(frames)
+    stored = _found(request, principal, asked)[0]
+    if is_video(stored.transfer_syntax_uid):
+        raise Problem(406, "not_acceptable", "The frames of a video come together, as a video.")
+    for number in numbers:
+        check_frame(stored, number)
+    form = negotiate(request, [*_SINGLE, *_SEVERAL] if len(numbers) == 1 else _SEVERAL)
+    return _pictures(request, principal, asked, [(stored, number) for number in numbers], form)
 
 
 @router.get("/studies/{study}/thumbnail", summary="Thumbnail of a study")
 def study_thumbnail(request: Request, study: str, principal: Reader) -> Response:
-    """A small JPEG of an image from the middle of the study."""
+    """A small picture of an image from the middle of the study."""
     return _thumbnail(request, principal, target(request, principal, study))
 
 
 @router.get("/studies/{study}/series/{series}/thumbnail", summary="Thumbnail of a series")
 def series_thumbnail(request: Request, study: str, series: str, principal: Reader) -> Response:
-    """A small JPEG of an image from the middle of the series."""
+    """A small picture of an image from the middle of the series."""
     return _thumbnail(request, principal, target(request, principal, study, series))
 
 
@@ -83,7 +130,7 @@ def series_thumbnail(request: Request, study: str, series: str, principal: Reade
 def instance_thumbnail(
     request: Request, study: str, series: str, instance: str, principal: Reader
 ) -> Response:
-    """A small JPEG of the instance's first frame."""
+    """A small picture of the instance's first frame."""
     return _thumbnail(request, principal, target(request, principal, study, series, instance))
 
 
@@ -97,126 +144,114 @@ def frame_thumbnail(
     frames: str,
     principal: Reader,
 ) -> Response:
-    """A small JPEG of one frame."""
+    """A small picture of a frame, the first of those named."""
     asked = target(request, principal, study, series, instance)
-    return _thumbnail(request, principal, asked, _one_frame(frames))
+    return _thumbnail(request, principal, asked, frame_numbers(frames)[0])
 
 
-def _thumbnail(request: Request, principal: Principal, asked: Target, number: int = 1) -> Response:
-    # OHIF asks for multipart octets here and takes a JPEG; so the Accept header decides nothing.
-    viewport = request.query_params.get("viewport")
-    size = _viewport(viewport) if viewport is not None else _THUMBNAIL
-    return _picture(request, principal, asked, number, Look(size=size, quality=80), small=True)
-
-
-def _picture(
-    request: Request,
-    principal: Principal,
-    asked: Target,
-    number: int,
-    look: Look,
-    *,
-    small: bool = False,
-) -> Response:
-    door = door_of(request)
-    archive = door.archive
-    with door.reading() as connection:
-        found = instances(
+def _found(request: Request, principal: Principal, asked: Target) -> list[StoredInstance]:
+    with door_of(request).reading() as connection:
+        return instances(
             connection,
             study=asked.study,
             series=asked.series,
             instance=asked.instance,
             scope=principal.scope,
         )
-    stored = _representative(found)
-    record_read(request, principal, "study.thumbnail" if small else "study.viewed", asked.study)
-    etag = etag_of(stored.object_key, str(number), repr(look))
-    not_modified = unchanged(request, etag)
-    if not_modified is not None:
-        return not_modified
-    picture = rendered(
-        archive,
-        stored,
-        number,
-        size=look.size,
-        window=look.window,
-        media_type=look.media_type,
-        quality=look.quality,
+
+
+def _thumbnail(request: Request, principal: Principal, asked: Target, number: int = 1) -> Response:
+    view = thumbnail_view(request.query_params, _THUMBNAIL)
+    # OHIF asks for multipart octets here and takes a JPEG; so nothing is refused.
+    form = choose(_SINGLE, accepted(request)) or _SINGLE[0]
+    stored = _representative(_found(request, principal, asked))
+    check_frame(stored, number)
+    record_read(request, principal, "study.thumbnail", asked.study)
+    return _one(request, asked, (stored, number), Look(form.kind, view, quality=80))
+
+
+def _all_pictures(request: Request, principal: Principal, asked: Target) -> Response:
+    shown = [
+        (stored, number)
+        for stored in _found(request, principal, asked)
+        if not is_video(stored.transfer_syntax_uid)
+        for number in range(1, stored.number_of_frames + 1)
+    ]
+    if not shown:
+        raise _nothing_to_show()
+    form = negotiate(request, [*_SEVERAL, *_SINGLE] if len(shown) == 1 else _SEVERAL)
+    return _pictures(request, principal, asked, shown, form)
+
+
+def _pictures(
+    request: Request,
+    principal: Principal,
+    asked: Target,
+    shown: Sequence[Shown],
+    form: PictureOffer,
+) -> Response:
+    parameters = request.query_params
+    window, quality = window_of(parameters), quality_of(parameters)
+    looks = [
+        Look(form.kind, viewport_of(parameters, stored), window, quality) for stored, _ in shown
+    ]
+    record_read(request, principal, "study.viewed", asked.study)
+    archive = door_of(request).archive
+    if not form.multipart:
+        return _one(request, asked, shown[0], looks[0], besides(parameters))
+    boundary = new_boundary()
+    return StreamingResponse(
+        _begun(write_message(boundary, _parts(request, archive, shown, looks))),
+        headers={**PRIVATE, **besides(parameters), "Vary": "Accept"},
+        media_type=f'multipart/related; type="{form.kind}"; boundary={boundary}',
     )
-    headers = {**PRIVATE, "ETag": etag, "Vary": "Accept"}
-    return PiecesResponse([picture], headers, look.media_type)
+
+
+def _parts(
+    request: Request, archive: Archive, shown: Sequence[Shown], looks: Sequence[Look]
+) -> Iterator[tuple[dict[str, str], list[bytes]]]:
+    for (stored, number), look in zip(shown, looks, strict=True):
+        uids = stored.study_instance_uid, stored.series_instance_uid, stored.sop_instance_uid
+        location = f"{url_of(request, Target(*uids))}/frames/{number}/rendered"
+        picture = rendered(archive, stored, number, look)
+        yield {"Content-Type": look.media_type, "Content-Location": location}, [picture]
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """With the first picture made: what fails at once fails with a right status."""
+    return chain(list(islice(pieces, 2)), pieces)
+
+
+def _one(
+    request: Request,
+    asked: Target,
+    shown: Shown,
+    look: Look,
+    more: dict[str, str] | None = None,
+) -> Response:
+    stored, number = shown
+    etag = etag_of(stored.object_key, str(number), repr(look))
+    # Which image stands for a study or series changes while it arrives; an image does not.
+    lasting = asked.instance is not None
+    known = not_modified(request, etag) if lasting else unchanged(request, etag)
+    if known is not None:
+        return known
+    picture = rendered(door_of(request).archive, stored, number, look)
+    keeping = IMMUTABLE if lasting else {**PRIVATE, "Vary": "Accept"}
+    return PiecesResponse([picture], {**keeping, "ETag": etag, **(more or {})}, look.media_type)
+
+
+def _nothing_to_show() -> Problem:
+    return Problem(406, "not_renderable", "There are no pixels here of which a picture is made.")
 
 
 def _representative(found: list[StoredInstance]) -> StoredInstance:
     """The image in the middle, where the anatomy is. Raises NotFound where there is no image."""
-    images = [stored for stored in found if stored.number_of_frames > 0]
+    images = [
+        stored
+        for stored in found
+        if stored.number_of_frames > 0 and not is_video(stored.transfer_syntax_uid)
+    ]
     if not images:
         raise NotFound(found[0].sop_instance_uid, "image")
     return images[len(images) // 2]
-
-
-def _look(request: Request) -> Look:
-    """How the query parameters want it (PS3.18 section 8.3.5). Raises 400 and 406 problems."""
-    parameters = request.query_params
-    offers = [_JPEG, _PNG]
-    # Browsers' own Accept header names types we cannot make before those we can.
-    chosen = _JPEG if accepted(request) in (None, "", "*/*") else negotiate(request, offers)
-    viewport = parameters.get("viewport")
-    window = parameters.get("window")
-    return Look(
-        "image/png" if chosen is _PNG else "image/jpeg",
-        _viewport(viewport) if viewport is not None else None,
-        _window(window) if window is not None else None,
-        _quality(parameters.get("quality", "90")),
-    )
-
-
-def _viewport(text: str) -> tuple[int, int]:
-    parts = text.split(",")
-    if len(parts) == 6 and any(part.strip() for part in parts[2:]):
-        raise Problem(501, "not_implemented", "A viewport is given as width,height only.")
-    numbers = [_number("viewport", part) for part in parts[:2]]
-    if len(numbers) != 2 or not all(1 <= side <= _LARGEST_SIDE for side in numbers):
-        raise bad_request(
-            "invalid_viewport", f"viewport is width,height, each from 1 to {_LARGEST_SIDE}."
-        )
-    return int(numbers[0]), int(numbers[1])
-
-
-def _window(text: str) -> tuple[float, float]:
-    """Centre and width; the function after them is LINEAR unless the image says otherwise."""
-    parts = text.split(",")
-    if len(parts) not in (2, 3):
-        raise bad_request("invalid_window", "window is centre,width or centre,width,function.")
-    if len(parts) == 3 and parts[2].strip().lower() not in ("linear", "linear-exact", "sigmoid"):
-        raise bad_request("invalid_window", "The window's function is linear.")
-    if len(parts) == 3 and parts[2].strip().lower() != "linear":
-        raise Problem(501, "not_implemented", "Only the window function linear is made here.")
-    centre, width = (_number("window", part) for part in parts[:2])
-    if width < 1:
-        raise bad_request("invalid_window", "The window's width must be at least 1.")
-    return centre, width
-
-
-def _quality(text: str) -> int:
-    quality = _number("quality", text)
-    if not 1 <= quality <= 100:
-        raise bad_request("invalid_quality", "quality is a number from 1 to 100.")
-    return int(quality)
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or abs(number) > 1e9:
-        raise bad_request(f"invalid_{name}", f"{text[:40]!r} in {name} is not a number.")
-    return number
-
-
-def _one_frame(text: str) -> int:
-    numbers = frame_numbers(text)
-    if len(numbers) != 1:
-        raise Problem(501, "not_implemented", "Pictures are made of one frame at a time.")
-    return numbers[0]

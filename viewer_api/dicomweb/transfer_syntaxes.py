@@ -31,6 +31,20 @@ _MPEG_2 = Compression("video/mpeg", ("video/mpeg2",))
 _MPEG_4 = Compression("video/mp4")
 _H265 = Compression("video/H265")
 
+HTJ2K_MEDIA_TYPE = _HTJ2K.media_type
+HTJ2K_LOSSLESS = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202")
+"""The second with RPCL progression; what is made here fulfils both."""
+
+_LOSSLESS = _NATIVE | {
+    _BIG_ENDIAN,
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+    *HTJ2K_LOSSLESS,
+}
+
 _COMPRESSED = {
     "1.2.840.10008.1.2.5": _RLE,
     "1.2.840.10008.1.2.4.50": _JPEG,
@@ -68,7 +82,15 @@ def is_native(transfer_syntax_uid: str) -> bool:
 
 def compression(transfer_syntax_uid: str) -> Compression | None:
     """How stored frames are compressed; None where they are not, or not in a known way."""
-    return _COMPRESSED.get(transfer_syntax_uid)
+    # A video in several fragments (.1) is the same stream.
+    return _COMPRESSED.get(transfer_syntax_uid) or _COMPRESSED.get(
+        transfer_syntax_uid.removesuffix(".1")
+    )
+
+
+def is_lossless(transfer_syntax_uid: str) -> bool:
+    """Whether frames are decoded here to exactly what was encoded."""
+    return transfer_syntax_uid in _LOSSLESS
 
 
 def must_be_decoded(transfer_syntax_uid: str) -> bool:
