@@ -7,7 +7,8 @@ import pacs.index.document_tables
 import pacs.index.tables
 import pacs.links.tables
 import pacs.people.rights
-import pacs.people.tables  # noqa: F401
+import pacs.people.tables
+import pacs.workitems.tables  # noqa: F401
 from pacs.database.metadata import metadata
 
 __all__ = ["metadata"]

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     READ_STUDIES = "dicomweb:read"
     STORE = "dicomweb:write"
     READ_WORKLIST = "worklist:read"
+    READ_WORKITEMS = "workitems:read"
+    WRITE_WORKITEMS = "workitems:write"
     READ_FHIR = "fhir:read"
     SHARE = "links:write"
     READ_AUDIT = "audit:read"
@@ -34,12 +36,20 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
         {
             Permission.READ_STUDIES,
             Permission.READ_WORKLIST,
+            Permission.READ_WORKITEMS,
+            Permission.WRITE_WORKITEMS,
             Permission.READ_FHIR,
             Permission.SHARE,
         }
     ),
     Role.TECHNICIAN: frozenset(
-        {Permission.READ_STUDIES, Permission.READ_WORKLIST, Permission.STORE}
+        {
+            Permission.READ_STUDIES,
+            Permission.READ_WORKLIST,
+            Permission.STORE,
+            Permission.READ_WORKITEMS,
+            Permission.WRITE_WORKITEMS,
+        }
     ),
     Role.CLINICIAN: frozenset(
         {
@@ -54,6 +64,8 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
             Permission.READ_STUDIES,
             Permission.STORE,
             Permission.READ_WORKLIST,
+            Permission.READ_WORKITEMS,
+            Permission.WRITE_WORKITEMS,
             Permission.READ_FHIR,
             Permission.SHARE,
             Permission.READ_METRICS,
