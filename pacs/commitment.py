@@ -25,6 +25,7 @@ from sqlalchemy import (
     delete,
     false,
     func,
+    or_,
     select,
     text,
     update,
@@ -268,7 +269,8 @@ def _failures(archive: "Archive", references: Iterable[Reference]) -> dict[str, 
     columns = (getattr(instances.c, name) for name in _Kept.__slots__)
     statement = select(instances.c.sop_instance_uid, *columns).where(
         instances.c.sop_instance_uid.in_([one.sop_instance_uid for one in wanted]),
-        instances.c.current,
+        # What people rejected is kept as safely as what they did not.
+        or_(instances.c.current, instances.c.rejection_ref.is_not(None)),
     )
     with archive.engine.connect() as connection:
         kept = {row[0]: _Kept(*row[1:]) for row in connection.execute(statement)}

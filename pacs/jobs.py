@@ -54,6 +54,11 @@ def defer_descriptions(connection: Connection, study_instance_uids: Sequence[str
     defer(connection, "describe_studies", {"study_instance_uids": uids})
 
 
+def defer_key_objects(connection: Connection, object_keys: Sequence[str]) -> None:
+    """A job for each stored Key Object Selection that does what it asks for."""
+    defer(connection, "follow_note", *({"object_key": key} for key in object_keys))
+
+
 def queue_on(database_url: str) -> procrastinate.App:
     """The queue of that database; each room adds its own tasks."""
     connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=6)

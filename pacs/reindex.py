@@ -15,6 +15,7 @@ from pacs.index.record import Stored, record_of
 from pacs.index.tables import instances
 from pacs.index.writer import IndexWriter
 from pacs.ingest import ACQUIRED, RESULTS
+from pacs.rejection import hide_again, rejected_objects
 from storage.store import ObjectStat
 
 CHUNK_BYTES = 1 << 20
@@ -34,9 +35,11 @@ def reindex(archive: Archive) -> Iterator[Reindexed]:
 
     What the index knows stays as it is, so this also mends an index that lost rows. Of two
     objects with one UID and the same bytes the second is left alone (`pacs scrub` removes it).
+    What people rejected is hidden again at once.
     """
     with archive.engine.connect() as connection:
         known = set(connection.execute(select(instances.c.object_key)).scalars())
+        rejected = rejected_objects(connection)
     writer = IndexWriter(
         archive.engine,
         archive.ingest.same_bytes,
@@ -48,8 +51,12 @@ def reindex(archive: Archive) -> Iterator[Reindexed]:
             for stat in sorted(archive.store.list(prefix), key=lambda stat: stat.key):
                 if stat.key in known:
                     yield Reindexed(stat.key, "known")
-                else:
-                    yield Reindexed(stat.key, _index(archive, writer, stat))
+                    continue
+                outcome = _index(archive, writer, stat)
+                if stat.key in rejected:
+                    with archive.engine.begin() as connection:
+                        hide_again(connection, rejected[stat.key])
+                yield Reindexed(stat.key, outcome)
     finally:
         writer.close()
 

@@ -154,7 +154,7 @@ def _assessments(
     rows = connection.execute(
         select(assessments, heatmap_series.label("heatmap_series_uid"))
         .select_from(assessments.join(studies))
-        .where(studies.c.study_instance_uid == study_instance_uid)
+        .where(studies.c.study_instance_uid == study_instance_uid, ~assessments.c.hidden)
         .order_by(assessments.c.id)
     )
     found = []

@@ -16,7 +16,7 @@ from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from sqlalchemy.exc import OperationalError
 
-from pacs import jobs
+from pacs import jobs, rejection_note
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
 from pacs.documents import describe_study
@@ -30,6 +30,8 @@ CONCURRENT_JOBS = 8  # of each queue
 RECONNECT_SECONDS = 2.0
 REMIND_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 60
+NOTE_ATTEMPTS = 15
+"""With the pauses between them, ten minutes for what a rejection note names to come after it."""
 
 _DATABASE_TROUBLE = (
     psycopg.Error,
@@ -85,6 +87,7 @@ async def _work_while_connected(
     app = jobs.queue_on(archive.database_url)
     _register_uploads(app, archive)
     _register_descriptions(app, archive)
+    _register_notes(app, archive)
     for register in rooms.archive:
         register(app, archive)
     queues = ["archive"]
@@ -153,6 +156,14 @@ def _register_descriptions(app: procrastinate.App, archive: Archive) -> None:
         """Writes down the metadata of studies; raises StoreError."""
         for study_instance_uid in study_instance_uids:
             describe_study(archive, study_instance_uid)
+
+
+def _register_notes(app: procrastinate.App, archive: Archive) -> None:
+    @app.task(name="follow_note", queue="archive", retry=_Patience(), pass_context=True)
+    def follow_note(context: procrastinate.JobContext, object_key: str) -> None:
+        """Rejects what a rejection note names, in the end without what never came; StoreError."""
+        wait = context.job.attempts < NOTE_ATTEMPTS
+        rejection_note.follow_note(archive, object_key, wait=wait)
 
 
 def _upload(archive: Archive, key: str) -> None:

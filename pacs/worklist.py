@@ -99,7 +99,7 @@ def worklist(
     `show_unregistered`: whether results of models that are no registered medical device count.
     """
     word = _word(show_unregistered)
-    conditions = [scoped(scope), _in_state(state)]
+    conditions = [scoped(scope), ~studies.c.hidden, _in_state(state)]
     if triage:
         conditions.append(word.c.triage_class == triage)
     if modality:
@@ -129,7 +129,7 @@ def items(
     limit: int = MAX_LIMIT,
 ) -> list[WorklistItem]:
     """The studies that fulfil the conditions on `studies` and `patients`, newest first."""
-    statement = _items(_word(show_unregistered)).where(*conditions).limit(limit)
+    statement = _items(_word(show_unregistered)).where(~studies.c.hidden, *conditions).limit(limit)
     newest_first = statement.order_by(studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
     return [_item(row._mapping) for row in connection.execute(newest_first)]
 
@@ -148,7 +148,7 @@ def _word(show_unregistered: bool) -> Any:
             assessments.c.registered,
             shown.label("shown"),
         )
-        .where(assessments.c.study_ref == studies.c.id)
+        .where(assessments.c.study_ref == studies.c.id, ~assessments.c.hidden)
         .order_by(
             shown.desc(),
             case({"critical": 0, "urgent": 1, "routine": 2}, value=assessments.c.triage_class),

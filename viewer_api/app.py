@@ -25,7 +25,7 @@ from viewer_api import (
     worklist,
 )
 from viewer_api.access import require_principal
-from viewer_api.dicomweb import frames, objects, pictures, search, store
+from viewer_api.dicomweb import frames, objects, pictures, rejection, search, store
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
@@ -86,12 +86,13 @@ def _reading_room() -> APIRouter:
     router = APIRouter()
     for part in (session, worklist, links, events, audit):
         router.include_router(part.router)
+    router.include_router(rejection.api_router)
     return router
 
 
 def _dicomweb() -> APIRouter:
     router = APIRouter()
-    for part in (search, objects, frames, pictures, store):
+    for part in (search, objects, frames, pictures, store, rejection):
         router.include_router(part.router)
     return router
 

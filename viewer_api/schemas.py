@@ -200,6 +200,24 @@ class LinkRequest(_Schema):
     basis: str = Field(min_length=1, max_length=1000)
 
 
+class Rejection(_Schema):
+    """A decision that something is not to be read: of what, why, by whom, and what became of it."""
+
+    id: int
+    study_instance_uid: str
+    series_instance_uid: str | None
+    sop_instance_uid: str | None
+    code: str
+    meaning: str
+    reason: str
+    rejected_by: str
+    rejected_at: datetime
+    restored_by: str | None
+    restored_at: datetime | None
+    instances: int
+    hidden_instances: int
+
+
 class LinkMade(_Schema):
     """A new link; its URL is never shown again."""
 

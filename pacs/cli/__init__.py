@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pacs.cli import archive, conformance, demo, devices, models, people, serving
+from pacs.cli import archive, conformance, demo, devices, models, people, rejected, serving
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -30,6 +30,7 @@ app.command("conformance")(conformance.conformance)
 app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")
+app.add_typer(rejected.rejected, name="rejected")
 app.add_typer(models.models, name="models")
 
 

@@ -58,12 +58,17 @@ def opened_archive(data_dir: Path | None) -> Iterator[Archive]:
         yield archive
 
 
-def audit(connection: Connection, action: str, **detail: str | int) -> None:
-    """Put on record what was done at this machine's command line, and by which of its users."""
-    from pacs.audit.events import record
-
+def console_user() -> str:
+    """Whoever sits at this machine's command line, as the audit trail names them."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
         name = str(os.geteuid())
-    record(connection, f"console:{name}", action, "ok", detail=detail)
+    return f"console:{name}"
+
+
+def audit(connection: Connection, action: str, **detail: str | int) -> None:
+    """Put on record what was done at this machine's command line, and by which of its users."""
+    from pacs.audit.events import record
+
+    record(connection, console_user(), action, "ok", detail=detail)

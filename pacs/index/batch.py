@@ -1,5 +1,6 @@
 """The statements that put instances into the index."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from pacs.index.counts import count_instances
 from pacs.index.locks import STUDY_LOCKS, lock_of
 from pacs.index.parents import Key, Parents, key_of
 from pacs.index.record import Record
+
+log = logging.getLogger(__name__)
 
 Outcome = Literal["stored", "duplicate", "conflict"]
 
@@ -41,12 +44,19 @@ new AS (
   SELECT {_COLUMNS} FROM arrived WHERE (SELECT count(*) FROM locked) > 0
   ON CONFLICT DO NOTHING
   RETURNING sop_instance_uid),
+fresh AS (SELECT touches, series_ref FROM arrived JOIN new USING (sop_instance_uid)),
 touched AS (
-  UPDATE studies SET unsettled = true, touched_at = clock_timestamp()
+  UPDATE studies SET unsettled = true, touched_at = clock_timestamp(),
+    hidden = hidden AND NOT id = ANY(ARRAY(SELECT touches FROM fresh))
   WHERE id = ANY(ARRAY(SELECT DISTINCT touches FROM arrived))
     AND (SELECT count(*) FROM locked) > 0
-    AND (NOT unsettled OR touched_at < clock_timestamp() - make_interval(secs => %(pause)s))
-  RETURNING study_instance_uid)
+    AND (NOT unsettled OR touched_at < clock_timestamp() - make_interval(secs => %(pause)s)
+      OR hidden AND id = ANY(ARRAY(SELECT touches FROM fresh)))
+  RETURNING study_instance_uid),
+shown AS (
+  UPDATE series SET hidden = false
+  WHERE id = ANY(ARRAY(SELECT DISTINCT series_ref FROM arrived))
+    AND hidden AND id = ANY(ARRAY(SELECT series_ref FROM fresh)))
 SELECT sop_instance_uid FROM new
 UNION ALL
 ({events.ARRIVED} FROM touched)
@@ -54,12 +64,12 @@ UNION ALL
 
 _EXISTING = """
 SELECT i.id, i.sop_instance_uid, i.object_key, i.size, i.dataset_start, i.dataset_crc32, i.version,
-  s.id AS study_ref, s.study_instance_uid
+  i.rejection_ref, s.id AS study_ref, s.study_instance_uid
 FROM instances i JOIN series e ON e.id = i.series_ref JOIN studies s ON s.id = e.study_ref
-WHERE i.sop_instance_uid = %(uid)s AND i.current FOR UPDATE OF i
+WHERE i.sop_instance_uid = %(uid)s AND (i.current OR i.rejection_ref IS NOT NULL) FOR UPDATE OF i
 """
 
-_SUPERSEDE = "UPDATE instances SET current = false WHERE id = %(instance)s"
+_SUPERSEDE = "UPDATE instances SET current = false, rejection_ref = NULL WHERE id = %(instance)s"
 
 _NOTE_CHANGE = """
 INSERT INTO reconciliations (kind, study_ref, sop_instance_uid, detail)
@@ -81,6 +91,7 @@ class ExistingInstance:
     version: int
     study_ref: int
     study_instance_uid: str
+    rejection_ref: int | None
 
 
 class LostRace(Exception):
@@ -133,6 +144,13 @@ def insert_again(
     if known.object_key == record.stored.object_key:
         return "stored"  # by a try of ours whose end we did not hear of
     if same_bytes(known, record):
+        if known.rejection_ref is not None:
+            log.info(
+                "%s came again from %s and stays hidden by rejection %d",
+                known.object_key,
+                record.stored.source_peer,
+                known.rejection_ref,
+            )
         return "duplicate"
     connection.exec_driver_sql(_SUPERSEDE, {"instance": known.id})
     cursor = cursor_of(connection)
@@ -153,7 +171,11 @@ def _row(record: Record, parents: Parents, version: int) -> dict[str, Any]:
 def _note_change(connection: Connection, known: ExistingInstance, record: Record) -> None:
     moved = known.study_instance_uid != record.header.study_instance_uid
     detail = {
-        "kept": {"object_key": known.object_key, "version": known.version},
+        "kept": {
+            "object_key": known.object_key,
+            "version": known.version,
+            "rejection": known.rejection_ref,
+        },
         "arrived": {"object_key": record.stored.object_key, "from": record.stored.source_peer},
         "known_study": known.study_instance_uid,
     }

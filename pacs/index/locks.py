@@ -19,6 +19,7 @@ _HOLD = """
 SELECT pg_advisory_xact_lock_shared(%(kind)s, lock) FROM unnest(%(locks)s::int[]) AS lock
 """
 
+_WAIT = "SELECT pg_advisory_xact_lock(%(kind)s, %(lock)s)"
 _CLOSE = "SELECT pg_try_advisory_xact_lock(%(kind)s, %(lock)s)"
 
 
@@ -34,6 +35,12 @@ def hold_open(cursor: Cursor[Any], study_instance_uids: Iterable[str]) -> None:
     """
     locks = [lock_of(uid) for uid in set(study_instance_uids)]
     cursor.execute(_HOLD, {"kind": STUDY_LOCKS, "locks": locks})
+
+
+def wait_and_close(connection: Connection, study_instance_uid: str) -> None:
+    """As `close_up`, once those who write to the study have committed."""
+    values = {"kind": STUDY_LOCKS, "lock": lock_of(study_instance_uid)}
+    connection.exec_driver_sql(_WAIT, values)
 
 
 def close_up(connection: Connection, study_instance_uid: str) -> bool:

@@ -120,7 +120,7 @@ _DESCRIBE_STUDIES = f"""
 UPDATE studies s SET number_of_series = c.number_of_series, modalities = c.modalities
 FROM (SELECT e.study_ref, count(*) AS number_of_series, {_MODALITIES.format("e")} AS modalities
     FROM series e JOIN studies t ON t.id = e.study_ref
-    WHERE t.study_instance_uid = ANY(%(uids)s) GROUP BY e.study_ref) c
+    WHERE t.study_instance_uid = ANY(%(uids)s) AND NOT e.hidden GROUP BY e.study_ref) c
 WHERE s.id = c.study_ref AND s.number_of_series <> c.number_of_series
 """  # noqa: S608
 

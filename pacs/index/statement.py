@@ -66,7 +66,8 @@ COMPUTED: Mapping[str, tuple[Level, str]] = {
     ),
     "00201200": (
         "PATIENT",
-        "(SELECT count(*) FROM studies t WHERE t.patient_ref = studies.patient_ref)",
+        "(SELECT count(*) FROM studies t WHERE t.patient_ref = studies.patient_ref"
+        " AND NOT t.hidden)",
     ),
     "00201202": (
         "PATIENT",
@@ -208,6 +209,7 @@ def _where(query: Query, keys: Tree, scope: Scope, values: Values) -> str:
     """
     by_level = _conditions(query, keys, values)
     study, series, image = by_level["STUDY"], by_level["SERIES"], by_level["IMAGE"]
+    study.append("NOT studies.hidden")
     if scope.study_instance_uid is not None:
         study.append(f"studies.study_instance_uid = {values.bind(scope.study_instance_uid)}")
     if scope.institutions is not None:
@@ -221,11 +223,11 @@ def _where(query: Query, keys: Tree, scope: Scope, values: Values) -> str:
         inner = "instances.series_ref = series.id AND instances.current"
         series.append(f"EXISTS (SELECT FROM instances WHERE {' AND '.join([inner, *image])})")
     if query.level == "SERIES":
-        return " AND ".join([*series, *study]) or "true"
+        return " AND ".join(["NOT series.hidden", *series, *study])
     if series:
-        inner = "series.study_ref = studies.id"
+        inner = "series.study_ref = studies.id AND NOT series.hidden"
         study.append(f"EXISTS (SELECT FROM series WHERE {' AND '.join([inner, *series])})")
-    return " AND ".join(study) or "true"
+    return " AND ".join(study)
 
 
 def _conditions(query: Query, keys: Tree, values: Values) -> dict[Level, list[str]]:

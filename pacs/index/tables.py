@@ -35,6 +35,10 @@ def _id() -> Column[int]:
     return Column("id", BigInteger, Identity(always=True), primary_key=True)
 
 
+def _hidden(why: str) -> Column[bool]:
+    return Column("hidden", Boolean, nullable=False, server_default=text("false"), comment=why)
+
+
 def _folded_words(column: str) -> Computed:
     return Computed(f"to_tsvector('simple', {column})", persisted=True)
 
@@ -93,6 +97,7 @@ studies = Table(
     Column("arrived_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("touched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("completed_at", DateTime(timezone=True)),
+    _hidden("none of its instances is shown"),
     CheckConstraint(
         "state IN ('arriving','complete','triaged','read','reported','delivered')", name="state"
     ),
@@ -140,6 +145,7 @@ series = Table(
     Column("performed_time", Time),
     Column("number_of_instances", Integer, nullable=False, server_default=text("0")),
     Column("attributes", JSONB, nullable=False),
+    _hidden("none of its instances is shown"),
     UniqueConstraint("study_ref", "series_instance_uid"),
 )
 
@@ -167,12 +173,28 @@ instances = Table(
         comment="offset and length of each frame in turn",
     ),
     Column("version", SmallInteger, nullable=False, server_default=text("1")),
-    Column("current", Boolean, nullable=False, server_default=text("true")),
+    Column(
+        "current",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="shown: neither superseded by other bytes nor rejected",
+    ),
     Column("source_kind", Text, nullable=False),
     Column("source_peer", Text, nullable=False),
     Column("arrived_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("rejection_ref", ForeignKey("rejections.id"), comment="what hides it"),
+    # Of all that came under a UID one object stands for it, be it shown or rejected.
     Index(
-        "uq_instances_current", "sop_instance_uid", unique=True, postgresql_where=text("current")
+        "uq_instances_latest",
+        "sop_instance_uid",
+        unique=True,
+        postgresql_where=text("current OR rejection_ref IS NOT NULL"),
+    ),
+    Index(
+        "ix_instances_rejection_ref",
+        "rejection_ref",
+        postgresql_where=text("rejection_ref IS NOT NULL"),
     ),
     Index(
         "ix_instances_superseded",
@@ -181,6 +203,33 @@ instances = Table(
         unique=True,
         postgresql_where=text("NOT current"),
     ),
+)
+
+# What people decided outlives the index: neither table refers to what can be made anew.
+rejections = Table(
+    "rejections",
+    metadata,
+    _id(),
+    Column("study_instance_uid", Text, nullable=False, index=True),
+    Column("series_instance_uid", Text, comment="NULL: of the whole study"),
+    Column("sop_instance_uid", Text, comment="NULL: of several instances"),
+    Column("code", Text, nullable=False, comment="code value of PS3.16 CID 7011"),
+    Column("reason", Text, nullable=False, comment="in the words of who rejected"),
+    Column("rejected_by", Text, nullable=False),
+    Column("rejected_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("restored_by", Text),
+    Column("restored_at", DateTime(timezone=True)),
+    Column("note_object_key", Text, comment="the Key Object Selection that asked for it"),
+    UniqueConstraint("note_object_key", "study_instance_uid"),
+)
+
+rejected_instances = Table(
+    "rejected_instances",
+    metadata,
+    Column("rejection_ref", ForeignKey("rejections.id"), primary_key=True),
+    Column("object_key", Text, primary_key=True),
+    Column("sop_instance_uid", Text, nullable=False),
+    Column("restored_at", DateTime(timezone=True)),
 )
 
 instance_metadata = Table(
@@ -224,6 +273,7 @@ assessments = Table(
     Column("sr_instance_uid", Text),
     Column("heatmap_instance_uid", Text),
     Column("assessed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _hidden("the image was rejected"),
     UniqueConstraint("sop_instance_uid", "model", "model_version"),
     CheckConstraint("triage_class IN ('critical','urgent','routine')", name="triage_class"),
     CheckConstraint("(triage_class IS NULL) = (reason IS NOT NULL)", name="class_or_reason"),

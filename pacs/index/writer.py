@@ -37,6 +37,8 @@ LONGEST_TOUCH_PAUSE = 0.25
 """Seconds between two marks that a study is being written to."""
 _TRIES = 5
 
+KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+
 # Plans that are made once, and never go through a whole table, however small it was at that time.
 _PLANS = """
 SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
@@ -167,7 +169,8 @@ class IndexWriter:
         connection, cursor = self._connection()
         parents = self._parents.recall(records)
         results = [record for record in records if record.stored.source_kind == "ai"]
-        if parents is not None and not results and not self._upload:
+        selections = [r for r in records if r.header.sop_class_uid == KEY_OBJECT_SELECTION]
+        if parents is not None and not results and not self._upload and not selections:
             return insert(cursor, records, parents, touch_pause=self._touch_pause)
         with cursor.connection.transaction():
             if parents is None:
@@ -176,6 +179,9 @@ class IndexWriter:
             stored = [record for record in records if record.header.sop_instance_uid in new]
             if self._upload:
                 jobs.defer_uploads(connection, [record.stored.object_key for record in stored])
+            jobs.defer_key_objects(
+                connection, [r.stored.object_key for r in selections if r in stored]
+            )
             if results:
                 count_instances(connection, [parents[key_of(r)].study_ref for r in results])
                 jobs.defer_descriptions(connection, [r.header.study_instance_uid for r in results])
@@ -194,6 +200,8 @@ class IndexWriter:
             )
             if outcome == "conflict" and self._upload:
                 jobs.defer_uploads(connection, [record.stored.object_key])
+            if outcome == "conflict" and record.header.sop_class_uid == KEY_OBJECT_SELECTION:
+                jobs.defer_key_objects(connection, [record.stored.object_key])
         return outcome
 
     def _connection(self) -> tuple[Connection, Cursor[Any]]:

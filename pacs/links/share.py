@@ -59,7 +59,9 @@ def create_link(
     if not timedelta(0) < lifetime <= LONGEST:
         raise BadLink("lifetime", f"a link lasts at most {LONGEST.days} days")
     known = select(studies.c.id).where(
-        studies.c.study_instance_uid == study_instance_uid, scoped(scope)
+        studies.c.study_instance_uid == study_instance_uid,
+        scoped(scope),
+        ~studies.c.hidden,
     )
     if connection.execute(known).first() is None:
         raise BadLink("study", f"there is no study {study_instance_uid}")

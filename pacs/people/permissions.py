@@ -28,6 +28,8 @@ class Permission(StrEnum):
     READ_AUDIT = "audit:read"
     READ_METRICS = "metrics:read"
     MANAGE_USERS = "users:write"
+    REJECT = "studies:reject"
+    REJECT_FOR_QUALITY = "studies:reject-quality"
 
 
 _PERMITTED: dict[Role, frozenset[Permission]] = {
@@ -40,6 +42,7 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
             Permission.WRITE_WORKITEMS,
             Permission.READ_FHIR,
             Permission.SHARE,
+            Permission.REJECT_FOR_QUALITY,
         }
     ),
     Role.TECHNICIAN: frozenset(
@@ -49,6 +52,8 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
             Permission.STORE,
             Permission.READ_WORKITEMS,
             Permission.WRITE_WORKITEMS,
+            Permission.REJECT,
+            Permission.REJECT_FOR_QUALITY,
         }
     ),
     Role.CLINICIAN: frozenset(

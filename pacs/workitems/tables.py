@@ -60,7 +60,9 @@ workitem_subscribers = Table(
     Column("deletion_lock", Boolean, nullable=False, server_default=text("false")),
     Column("told_up_to", BigInteger, nullable=False, comment="the last report that has arrived"),
     CheckConstraint("worklist IN ('all','filtered')", name="worklist"),
-    CheckConstraint("(worklist IS NOT DISTINCT FROM 'filtered') = (filter IS NOT NULL)", name="filter"),
+    CheckConstraint(
+        "(worklist IS NOT DISTINCT FROM 'filtered') = (filter IS NOT NULL)", name="filter"
+    ),
 )
 
 workitem_subscriptions = Table(
