@@ -13,6 +13,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import Depends, Request
 from sqlalchemy import Connection
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from pacs.index.query import Scope
@@ -51,12 +52,12 @@ _Found = tuple[Principal, datetime | None]
 _Look = Callable[[Connection, str], _Found | None]
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The caller's address, as the server or the proxy beside it saw it."""
     return request.client.host if request.client else ""
 
 
-def authenticate(request: Request) -> Principal | None:
+def authenticate(request: HTTPConnection) -> Principal | None:
     """The principal that the request's token, session cookie or link cookie stands for.
 
     A token decides alone where one is sent; the secret of a share link is one too. A session goes
@@ -95,7 +96,7 @@ def link_principal(link: ShareLink, address: str = "") -> Principal:
     )
 
 
-def require_principal(request: Request) -> Principal:
+def require_principal(request: HTTPConnection) -> Principal:
     """The principal; 401 where there is none."""
     principal = authenticate(request)
     if principal is None:
@@ -103,10 +104,10 @@ def require_principal(request: Request) -> Principal:
     return principal
 
 
-def allow(permission: Permission) -> Callable[[Request], Awaitable[Principal]]:
+def allow(permission: Permission) -> Callable[[HTTPConnection], Awaitable[Principal]]:
     """A dependency: the principal, if it may do this; 401 or 403 otherwise."""
 
-    async def check(request: Request) -> Principal:
+    async def check(request: HTTPConnection) -> Principal:
         # Whoever is known costs no turn of a thread: frames are asked for by the thousand.
         principal = _known(request)
         if principal is None:
@@ -154,7 +155,7 @@ def _is_https(request: Request) -> bool:
     return request.url.scheme == "https" or public_url.startswith("https:")
 
 
-def _known(request: Request) -> Principal | None:
+def _known(request: HTTPConnection) -> Principal | None:
     known = door_of(request).known
     for secret, _ in _secrets(request):
         principal = known.find(secret)
@@ -163,7 +164,7 @@ def _known(request: Request) -> Principal | None:
     return None
 
 
-def _secrets(request: Request) -> list[tuple[str, _Look]]:
+def _secrets(request: HTTPConnection) -> list[tuple[str, _Look]]:
     """The secrets that the request shows, and where each is looked up, the first first."""
     header = request.headers.get("authorization")
     shown: list[tuple[str | None, _Look]]
@@ -210,7 +211,7 @@ def _by_link(connection: Connection, secret: str) -> _Found | None:
     return None if link is None else (link_principal(link), link.expires_at)
 
 
-def _record_refusal(request: Request, principal: Principal, permission: Permission) -> None:
+def _record_refusal(request: HTTPConnection, principal: Principal, permission: Permission) -> None:
     door_of(request).audit.record_once(
         principal.actor,
         "access.refused",

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from pacs.database.errors import DatabaseError
@@ -78,7 +79,7 @@ def install(app: FastAPI) -> None:
             app.add_exception_handler(kind, answer)
 
 
-def problem_response(request: Request, problem: Problem) -> Response:
+def problem_response(request: HTTPConnection, problem: Problem) -> Response:
     """The answer in the form of the door that was asked: OperationOutcome for FHIR."""
     if request.url.path == "/fhir" or request.url.path.startswith("/fhir/"):
         media_type, body = "application/fhir+json", _outcome(problem)

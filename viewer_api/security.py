@@ -6,8 +6,9 @@ import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from viewer_api.problems import Problem, problem_response
 
@@ -15,6 +16,8 @@ _LONGEST_QUERY = 32 * 1024
 _LONGEST_PATH = 8 * 1024
 _LONGEST_HEADERS = 64 * 1024
 _LONGEST_BODY = 64 * 1024
+_LONGEST_WORKITEM = 1024 * 1024
+_WORKITEMS = re.compile(r"/dicomweb/workitems(?:/.*)?")
 _STREAMED = re.compile(r"/dicomweb/studies(?:/[^/]+)?")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -70,24 +73,28 @@ class RequestChecks:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer with the problem it has."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         problem = self._problem(scope)
         if problem is not None:
-            await problem_response(Request(scope), problem)(scope, receive, send)
+            answer = problem_response(HTTPConnection(scope), problem)
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).send_denial_response(answer)
+            else:
+                await answer(scope, receive, send)
             return
-        if _STREAMED.fullmatch(scope["path"]):
+        if scope["type"] == "websocket" or _STREAMED.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, most = 0, _longest_body(scope)
 
         async def receive_bounded() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > _LONGEST_BODY:
-                raise _too_large()
+            if received > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, receive_bounded, send)
@@ -104,11 +111,11 @@ class RequestChecks:
         if not _HOST.fullmatch(headers.get("host", "localhost")):
             return Problem(400, "bad_request", "The Host header is not a host.")
         length = headers.get("content-length", "0")
-        if not _STREAMED.fullmatch(scope["path"]) and (
-            not length.isdigit() or int(length) > _LONGEST_BODY
-        ):
-            return _too_large()
-        if scope["method"] not in _SAFE_METHODS and not self._same_site(scope, headers):
+        most = _longest_body(scope)
+        if not _STREAMED.fullmatch(scope["path"]) and (not length.isdigit() or int(length) > most):
+            return _too_large(most)
+        # A line opens by GET, and reads: browsers let any page open one with our cookie.
+        if scope.get("method") not in _SAFE_METHODS and not self._same_site(scope, headers):
             return Problem(403, "cross_site", "Another site's page may not do this.")
         return None
 
@@ -123,11 +130,16 @@ class RequestChecks:
             return True
         if origin is None:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        return origin in (f"{scope['scheme']}://{headers.get('host', '')}", self._public_origin)
+        scheme = scope["scheme"].replace("ws", "http")
+        return origin in (f"{scheme}://{headers.get('host', '')}", self._public_origin)
 
 
-def _too_large() -> Problem:
-    return Problem(413, "too_large", f"The body is larger than {_LONGEST_BODY} bytes.")
+def _longest_body(scope: Scope) -> int:
+    return _LONGEST_WORKITEM if _WORKITEMS.fullmatch(scope["path"]) else _LONGEST_BODY
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too_large", f"The body is larger than {most} bytes.")
 
 
 def _origin(url: str) -> str:
