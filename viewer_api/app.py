@@ -19,6 +19,7 @@ from viewer_api import (
     invoke_display,
     links,
     metrics,
+    ohif,
     problems,
     session,
     web,
@@ -74,6 +75,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     app.include_router(invoke_display.router)
     app.include_router(links.public_router)
     app.include_router(_nothing_else())
+    app.include_router(ohif.router)
     app.include_router(web.router)
     # The last one added is the first to see a request.
     app.add_middleware(RequestChecks, public_url=archive.settings.public_url)

@@ -91,8 +91,13 @@ def text_response(
 
 def takes_gzip(request: Request) -> bool:
     """Whether the Accept-Encoding header allows gzip."""
+    return takes(request, "gzip")
+
+
+def takes(request: Request, wanted: str) -> bool:
+    """Whether the Accept-Encoding header allows that content coding."""
     for element in request.headers.get("accept-encoding", "")[:1024].split(","):
         coding, _, parameters = element.strip().lower().partition(";")
-        if coding.strip() in ("gzip", "*"):
+        if coding.strip() in (wanted, "*"):
             return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False

@@ -63,6 +63,7 @@ class Server(_Schema):
     institution: str
     language: Literal["vi", "en"]
     research_models: bool
+    ohif: bool
     waiting_target_minutes: WaitingTargets
 
 

@@ -36,6 +36,7 @@ _PAGE_POLICY = (
 # A worker takes its policy from its own script's answer. The decoders' glue code (Emscripten) makes
 # functions from text, which no page may do and workers must; they touch no page.
 _WORKER_POLICY = _PAGE_POLICY.replace("'wasm-unsafe-eval'", "'wasm-unsafe-eval' 'unsafe-eval'")
+_SCRIPTS = ("/assets/", "/ohif/")
 
 
 class SecurityHeaders:
@@ -53,7 +54,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                script = scope["path"].startswith("/assets/") and scope["path"].endswith(".js")
+                script = scope["path"].startswith(_SCRIPTS) and scope["path"].endswith(".js")
                 headers["Content-Security-Policy"] = _WORKER_POLICY if script else _PAGE_POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"

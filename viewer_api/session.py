@@ -17,6 +17,7 @@ from viewer_api.access import (
     set_cookie,
 )
 from viewer_api.door import Door, door_of
+from viewer_api.ohif import is_installed
 from viewer_api.problems import Problem
 from viewer_api.schemas import (
     Credentials,
@@ -124,5 +125,6 @@ def _server(door: Door) -> Server:
         institution=settings.institution_name,
         language=settings.language,
         research_models=settings.show_unregistered_models,
+        ohif=is_installed(settings.ohif_folder),
         waiting_target_minutes=WaitingTargets(),
     )

@@ -3,6 +3,9 @@
 const series = (study: string, seriesUID: string) => `/dicomweb/studies/${study}/series/${seriesUID}`;
 const instance = (study: string, seriesUID: string, sop: string) => `${series(study, seriesUID)}/instances/${sop}`;
 
+/** The study in the OHIF viewer. */
+export const ohifUrl = (study: string) => `/ohif/viewer?StudyInstanceUIDs=${study}`;
+
 export const metadataUrl = (study: string, seriesUID: string) => `${series(study, seriesUID)}/metadata`;
 export const thumbnailUrl = (study: string, seriesUID: string, sop: string) =>
   `${instance(study, seriesUID, sop)}/thumbnail`;

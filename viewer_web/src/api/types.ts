@@ -24,6 +24,8 @@ export interface ServerInfo {
   language: Language;
   /** Results of models that are not registered medical devices are shown. */
   researchModels: boolean;
+  /** The OHIF viewer is installed at /ohif/. */
+  ohif: boolean;
   waitingTargetMinutes: Record<TriageClass, number>;
 }
 

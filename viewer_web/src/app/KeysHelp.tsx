@@ -26,6 +26,7 @@ const GROUPS = [
       ['↑ ↓', 'images'],
       ['[ ]', 'seriesKeys'],
       ['p', 'prior'],
+      ['v', 'ohif'],
       ['n', 'next'],
       ['b', 'previous'],
       ['Esc', 'back'],

@@ -25,8 +25,8 @@ export function SignInPage() {
   const isInside = session?.user != null;
   useEffect(() => {
     if (!isInside) return;
-    // The EMR's link into the viewer is the server's to follow, not a page of ours.
-    if (next?.startsWith('/viewer?')) window.location.replace(next);
+    // The EMR's link into the viewer, and OHIF, are the server's to answer, not pages of ours.
+    if (next?.startsWith('/viewer?') || next?.startsWith('/ohif/')) window.location.replace(next);
     else history.replace(next ?? '/');
   }, [isInside, history, next]);
   useEffect(() => {

@@ -1,8 +1,10 @@
-import { ChevronDown, ChevronLeft, ChevronUp, Share2, TriangleAlert } from 'lucide-react';
+import { ChevronDown, ChevronLeft, ChevronUp, Layers, Share2, TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
 
+import { ohifUrl } from '../api/dicomweb';
 import type { WorklistItem } from '../api/types';
+import { useSession } from '../app/SignedIn';
 import { useWords } from '../i18n/format';
 import { LanguageSwitch } from '../ui/LanguageSwitch';
 import { ShareDialog } from './ShareDialog';
@@ -11,6 +13,7 @@ import { useNeighbours } from './useNeighbours';
 /** Whose pictures these are: always there, always in the same place. */
 export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined; onBack: (() => void) | null }) {
   const { t } = useWords();
+  const { server } = useSession();
   const [sharing, setSharing] = useState(false);
   return (
     <header className="study-header">
@@ -23,9 +26,21 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
       <div className="patient-banner" data-testid="patient-banner" role="group" aria-label={t('patient.banner')}>
         {study !== undefined && <PatientWords study={study} />}
       </div>
+      {study !== undefined && onBack !== null && <Steps uid={study.studyInstanceUID} />}
+      {study !== undefined && server.ohif && (
+        <a
+          className="button button-quiet"
+          href={ohifUrl(study.studyInstanceUID)}
+          title={t('study.ohif')}
+          aria-label={t('study.ohif')}
+          data-testid="study-ohif"
+        >
+          <Layers aria-hidden="true" />
+          <span className="wide-only">{t('study.ohifShort')}</span>
+        </a>
+      )}
       {study !== undefined && onBack !== null && (
         <>
-          <Steps uid={study.studyInstanceUID} />
           <Button className="button button-quiet" data-testid="share-open" aria-label={t('share.open')} onPress={() => setSharing(true)}>
             <Share2 aria-hidden="true" />
             <span className="wide-only">{t('share.open')}</span>

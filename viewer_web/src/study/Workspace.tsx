@@ -5,6 +5,7 @@ import { useMemo, useState } from 'react';
 import { useSession } from '../app/SignedIn';
 import { KeysHelp } from '../app/KeysHelp';
 import { useKeys } from '../app/useKeys';
+import { ohifUrl } from '../api/dicomweb';
 import type { StudyDetail } from '../api/types';
 import { useWords } from '../i18n/format';
 import { metadataQuery, SOP_INSTANCE_UID, textOf } from '../viewport/metadata';
@@ -28,7 +29,7 @@ interface Props {
 /** Pictures, tools and what is known about them. */
 export function Workspace({ detail, isLight, onBack, onLight }: Props) {
   const { t } = useWords();
-  const { user } = useSession();
+  const { user, server } = useSession();
   const navigate = useNavigate();
   const uid = detail.study.studyInstanceUID;
   const neighbours = useNeighbours(uid);
@@ -90,6 +91,9 @@ export function Workspace({ detail, isLight, onBack, onLight }: Props) {
       if (prior !== undefined && user !== null) {
         void navigate({ to: '/study/$uid', params: { uid: prior.studyInstanceUID }, search: { from: uid } });
       }
+    },
+    v: () => {
+      if (server.ohif) window.location.assign(ohifUrl(uid));
     },
     n: () => neighbours.next?.(),
     b: () => neighbours.previous?.(),

@@ -119,6 +119,7 @@ export function List({ items, total, onEnd }: Props) {
               item={item}
               now={now}
               isCursor={row.index === at}
+              hasOhif={server.ohif}
               onOpen={open}
             />
           );

@@ -1,8 +1,8 @@
 import { Link } from '@tanstack/react-router';
-import { TriangleAlert } from 'lucide-react';
+import { Layers, TriangleAlert } from 'lucide-react';
 import { memo } from 'react';
 
-import { thumbnailUrl } from '../api/dicomweb';
+import { ohifUrl, thumbnailUrl } from '../api/dicomweb';
 import type { WorklistItem } from '../api/types';
 import { useWords } from '../i18n/format';
 import { TriageCell } from './TriageCell';
@@ -17,10 +17,11 @@ interface Props {
   item: WorklistItem;
   now: number;
   isCursor: boolean;
+  hasOhif: boolean;
   onOpen: (uid: string) => void;
 }
 
-export const Row = memo(function Row({ id, index, top, height, item, now, isCursor, onOpen }: Props) {
+export const Row = memo(function Row({ id, index, top, height, item, now, isCursor, hasOhif, onOpen }: Props) {
   const words = useWords();
   const { t } = words;
   const uid = item.studyInstanceUID;
@@ -84,7 +85,14 @@ export const Row = memo(function Row({ id, index, top, height, item, now, isCurs
         <span className="line1">{item.institution || t('app.none')}</span>
         <span className="line2">{item.station}</span>
       </div>
-      <div role="gridcell" className="cell cell-state">{t(`state.${item.state}`)}</div>
+      <div role="gridcell" className="cell cell-state">
+        {t(`state.${item.state}`)}
+        {hasOhif && (
+          <a className="row-ohif" href={ohifUrl(uid)} tabIndex={-1} title={t('study.ohif')} aria-label={t('study.ohif')} data-testid="row-ohif">
+            <Layers aria-hidden="true" />
+          </a>
+        )}
+      </div>
     </div>
   );
 });
