@@ -26,7 +26,7 @@ from viewer_api import (
     worklist,
 )
 from viewer_api.access import require_principal
-from viewer_api.dicomweb import frames, objects, pictures, rejection, search, store
+from viewer_api.dicomweb import bulkdata, frames, objects, pictures, rejection, search, store
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
@@ -94,7 +94,7 @@ def _reading_room() -> APIRouter:
 
 def _dicomweb() -> APIRouter:
     router = APIRouter()
-    for part in (search, objects, frames, pictures, store, rejection):
+    for part in (search, objects, bulkdata, frames, pictures, store, rejection):
         router.include_router(part.router)
     return router
 

@@ -65,7 +65,7 @@ def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header
     of it is needed. Raises NotDicom, Truncated, MissingAttribute, InvalidUid, TooLarge.
     """
     meta, data, start, end = _open(file, max_bytes, len(file) if size is None else size)
-    encoding = _encoding_of(meta)
+    encoding = encoding_of(meta.transfer_syntax_uid)
     elements, pixels = encoding.walk(data, start, end)
     dataset = _dataset(data, encoding, elements)
     uids = _identity(dataset)
@@ -85,7 +85,7 @@ def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header
 def read_attributes(file: Buffer, max_bytes: int, size: int) -> DataSet:
     """All attributes up to the pixel data; parameters and errors as of `read_header`."""
     meta, data, start, end = _open(file, max_bytes, size)
-    encoding = _encoding_of(meta)
+    encoding = encoding_of(meta.transfer_syntax_uid)
     elements, _ = encoding.walk(data, start, end, until_pixels=True)
     return _dataset(data, encoding, elements)
 
@@ -101,7 +101,7 @@ def _open(file: Buffer, max_bytes: int, size: int) -> tuple[FileMeta, Buffer, in
         return meta, file, meta.dataset_start, size
     if len(file) < size:
         raise HeadTooShort
-    inflated = _inflate(file, meta.dataset_start, max_bytes)
+    inflated = inflate(file, meta.dataset_start, max_bytes)
     return meta, inflated, 0, len(inflated)
 
 
@@ -115,12 +115,13 @@ def _dataset(data: Buffer, encoding: Encoding, elements: dict[int, Element]) -> 
 _ENCODINGS = {"1.2.840.10008.1.2": IMPLICIT_LITTLE, "1.2.840.10008.1.2.2": EXPLICIT_BIG}
 
 
-def _encoding_of(meta: FileMeta) -> Encoding:
+def encoding_of(transfer_syntax_uid: str) -> Encoding:
     """How the elements of that transfer syntax are written; of unknown ones as of most."""
-    return _ENCODINGS.get(meta.transfer_syntax_uid, EXPLICIT_LITTLE)
+    return _ENCODINGS.get(transfer_syntax_uid, EXPLICIT_LITTLE)
 
 
-def _inflate(file: Buffer, start: int, max_bytes: int) -> bytes:
+def inflate(file: Buffer, start: int, max_bytes: int) -> bytes:
+    """The deflated data set that begins at that byte. Raises NotDicom, Truncated, TooLarge."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(file[start:], max_bytes)

@@ -173,7 +173,7 @@ class DataSet:
     def _vr(self, tag: int, written: bytes) -> str:
         if written not in (b"", b"UN"):
             return written.decode("ascii")
-        vr = _dictionary_vr(tag)
+        vr = dictionary_vr(tag)
         if vr in ("US or SS", "US or SS or OW"):
             return "SS" if self._signed else "US"
         return "OW" if " or " in vr else vr
@@ -196,7 +196,7 @@ def to_json_text(model: Model) -> str:
     return orjson.dumps(model).decode()
 
 
-def _dictionary_vr(tag: int) -> str:
+def dictionary_vr(tag: int) -> str:
     """The VR by PS3.6; UN for what stands in no dictionary, LO for private creators."""
     entry = DicomDictionary.get(tag)
     if entry is not None:

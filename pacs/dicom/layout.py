@@ -15,10 +15,10 @@ Buffer = bytes | bytearray | mmap
 
 PIXEL_DATA_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF
 _DELIMITERS = 0xFFFE
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_MAX_DEPTH = 64
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+MAX_DEPTH = 64
 
 LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """Those whose length takes 32 bits (PS3.5 7.1.2)."""
@@ -74,19 +74,19 @@ class Encoding:
         pixels = None
         at = start
         while at < size:
-            tag, vr, begin, length = self._header(data, at, size)
+            tag, vr, begin, length = self.header(data, at, size)
             if tag in PIXEL_DATA_TAGS:
                 if until_pixels:
-                    found[tag] = vr, begin, size if length == _UNDEFINED else begin + length
+                    found[tag] = vr, begin, size if length == UNDEFINED else begin + length
                     break
-                if length == _UNDEFINED:
+                if length == UNDEFINED:
                     fragments, end = self._fragments(data, begin, size)
                     pixels = PixelData(begin, end, fragments)
                 else:
                     end = begin + length
                     pixels = PixelData(begin, end, None)
             else:
-                if length == _UNDEFINED:
+                if length == UNDEFINED:
                     end = self._end_of_undefined(data, vr, begin, size, 1)
                 else:
                     end = begin + length
@@ -105,19 +105,22 @@ class Encoding:
         inner = IMPLICIT_LITTLE if vr == b"UN" else self
         at = start
         while at < end:
-            tag, _, begin, length = inner._header(data, at, end)
-            if tag == _SEQUENCE_END:
+            tag, _, begin, length = inner.header(data, at, end)
+            if tag == SEQUENCE_END:
                 return
-            if tag != _ITEM:
+            if tag != ITEM:
                 raise NotDicom(f"an item was expected at byte {at}")
-            item_end = end if length == _UNDEFINED else begin + length
+            item_end = end if length == UNDEFINED else begin + length
             if item_end > end:
                 raise _cut(tag, item_end, end)
             elements, at = inner._item(data, begin, item_end, 1)
             yield inner, elements
 
-    def _header(self, data: Buffer, at: int, size: int) -> tuple[int, bytes, int, int]:
-        """Tag, VR, start of the value and its length, of the element at byte `at`."""
+    def header(self, data: Buffer, at: int, size: int) -> tuple[int, bytes, int, int]:
+        """Tag, VR, start of the value and its length, of the element at byte `at`.
+
+        Raises HeadTooShort, NotDicom and Truncated, as `walk` does.
+        """
         try:
             if self.implicit:
                 group, number, length = self._long_header(data, at)
@@ -142,16 +145,16 @@ class Encoding:
 
     def _end_of_undefined(self, data: Buffer, vr: bytes, at: int, size: int, depth: int) -> int:
         """Where a value of undefined length ends: that of a sequence."""
-        if depth > _MAX_DEPTH:
-            raise NotDicom(f"sequences are nested deeper than {_MAX_DEPTH}")
+        if depth > MAX_DEPTH:
+            raise NotDicom(f"sequences are nested deeper than {MAX_DEPTH}")
         inner = IMPLICIT_LITTLE if vr == b"UN" else self
         while True:
-            tag, _, begin, length = inner._header(data, at, size)
-            if tag == _SEQUENCE_END:
+            tag, _, begin, length = inner.header(data, at, size)
+            if tag == SEQUENCE_END:
                 return begin
-            if tag != _ITEM:
+            if tag != ITEM:
                 raise NotDicom(f"an item was expected at byte {at}")
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 _, at = inner._item(data, begin, size, depth)
             else:
                 at = begin + length
@@ -162,10 +165,10 @@ class Encoding:
         """The elements of the item that goes to `end` or to its delimiter, and where that is."""
         found: dict[int, Element] = {}
         while at < end:
-            tag, vr, begin, length = self._header(data, at, end)
-            if tag == _ITEM_END:
+            tag, vr, begin, length = self.header(data, at, end)
+            if tag == ITEM_END:
                 return found, begin
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 at = self._end_of_undefined(data, vr, begin, end, depth + 1)
             else:
                 at = begin + length
@@ -179,10 +182,10 @@ class Encoding:
     ) -> tuple[tuple[tuple[int, int], ...], int]:
         found: list[tuple[int, int]] = []
         while at < size:
-            tag, _, begin, length = self._header(data, at, size)
-            if tag == _SEQUENCE_END:
+            tag, _, begin, length = self.header(data, at, size)
+            if tag == SEQUENCE_END:
                 return tuple(found), begin
-            if tag != _ITEM or length == _UNDEFINED:
+            if tag != ITEM or length == UNDEFINED:
                 raise NotDicom(f"a fragment of pixel data was expected at byte {at}")
             end = begin + length
             if end > size:
