@@ -193,7 +193,7 @@ def frames(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> 
             f"{stored.sop_instance_uid}: the frames of a video cannot be had one by one"
         )
     if not stored.frames:
-        return (_odd_frame(archive, stored, number) for number in numbers)
+        return (uncompressed(archive, stored, number) for number in numbers)
     return _by_range(archive, stored, numbers)
 
 
@@ -216,6 +216,17 @@ def pixels(archive: Archive, stored: StoredInstance, number: int = 1) -> NDArray
     Raises NotFound and codecs.UndecodableFrame.
     """
     return decoded(archive, stored, number, presentation_of(archive, stored).image, raw=True)[0]
+
+
+def uncompressed(archive: Archive, stored: StoredInstance, number: int) -> bytes:
+    """A frame as Explicit VR Little Endian has it: single bits packed, colours by pixel.
+
+    Raises NotFound and codecs.UndecodableFrame.
+    """
+    array = pixels(archive, stored, number)
+    if presentation_of(archive, stored).image.get("BitsAllocated") == 1:
+        return np.packbits(array, bitorder="little").tobytes()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def presentation_of(archive: Archive, stored: StoredInstance) -> Presentation:
@@ -305,13 +316,6 @@ def _unwrapped(items: memoryview) -> Buffer:
     """The value of a frame's fragments, not copied where it is one."""
     length = int.from_bytes(items[4:8], "little")
     return items[8:] if length == len(items) - 8 else join_items(bytes(items))
-
-
-def _odd_frame(archive: Archive, stored: StoredInstance, number: int) -> bytes:
-    array = _odd_pixels(archive, stored, number, raw=True)
-    if presentation_of(archive, stored).image.get("BitsAllocated") == 1:
-        return np.packbits(array, bitorder="little").tobytes()
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _odd_pixels(

@@ -11,6 +11,7 @@ from zlib_ng import zlib_ng
 from pacs.archive import Archive
 from pacs.index.tables import instances
 from pacs.ingest import ACQUIRED, RESULTS
+from pacs.renditions import drop
 from storage.errors import ObjectNotFound
 
 CHUNK_BYTES = 1 << 20
@@ -53,6 +54,7 @@ def scrub(archive: Archive, *, delete_orphans: bool = False) -> Iterator[Checked
         for stat in archive.store.list(prefix):
             if stat.key not in known and stat.modified < newest:
                 if delete_orphans:
+                    drop(archive.store, stat.key)
                     archive.store.delete(stat.key)
                 yield Checked(stat.key, "orphan")
 

@@ -12,7 +12,7 @@ from pacs.archive import Archive
 from pacs.dicom.codecs import Buffer
 from pacs.dicom.header import is_video
 from pacs.renditions import htj2k
-from pacs.retrieve import StoredInstance, check_frame, instances, pixels
+from pacs.retrieve import StoredInstance, check_frame, instances, uncompressed
 from pacs.retrieve import frames as stored_frames
 from viewer_api.access import Reader
 from viewer_api.dicomweb.accept import Offer
@@ -53,10 +53,8 @@ ReadFrames = Callable[[Archive, StoredInstance, Sequence[int]], Iterator[Buffer]
 
 
 def _decoded(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> Iterator[Buffer]:
-    """The pixels of frames as Explicit VR Little Endian has them."""
     for number in numbers:
-        array = pixels(archive, stored, number)
-        yield array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        yield uncompressed(archive, stored, number)
 
 
 def _as_htj2k(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> Iterator[Buffer]:
