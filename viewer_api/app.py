@@ -26,7 +26,19 @@ from viewer_api import (
     worklist,
 )
 from viewer_api.access import require_principal
-from viewer_api.dicomweb import bulkdata, frames, objects, pictures, rejection, search, store
+from viewer_api.dicomweb import (
+    bulkdata,
+    frames,
+    objects,
+    pictures,
+    rejection,
+    search,
+    store,
+    workitems,
+    workitems_lines,
+    workitems_search,
+    workitems_subscriptions,
+)
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
@@ -45,10 +57,11 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     """The ASGI application on an open archive; `static` is where the built web lies."""
     known = KnownPrincipals()
     hub = EventHub(archive, known)
+    lines = workitems_lines.Lines(archive)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with hub.running():
+        async with hub.running(), lines.running():
             yield
 
     app = FastAPI(
@@ -62,7 +75,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known)
+    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known, lines)
     app.state.counts = RequestCounts()
     app.state.static = static
     problems.install(app)
@@ -95,6 +108,8 @@ def _reading_room() -> APIRouter:
 def _dicomweb() -> APIRouter:
     router = APIRouter()
     for part in (search, objects, bulkdata, frames, pictures, store, rejection):
+        router.include_router(part.router)
+    for part in (workitems_search, workitems, workitems_subscriptions, workitems_lines):
         router.include_router(part.router)
     return router
 

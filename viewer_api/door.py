@@ -13,6 +13,7 @@ from pacs.archive import Archive
 from pacs.audit.trail import AuditTrail
 
 if TYPE_CHECKING:
+    from viewer_api.dicomweb.workitems_lines import Lines
     from viewer_api.events import EventHub
     from viewer_api.known import KnownPrincipals
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 class Door:
     """The archive behind the door, the trail of who came through it, and the live events.
 
-    `known`: who was let in a moment ago.
+    `known`: who was let in a moment ago; `lines`: subscribers to workitems on the line.
     """
 
     archive: Archive
     audit: AuditTrail
     events: EventHub
     known: KnownPrincipals
+    lines: Lines
 
     def reading(self) -> Connection:
         """A connection on which every statement stands for itself.

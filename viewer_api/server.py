@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _FINISH_SECONDS = 30
+_FAREWELL_SECONDS = 3.0
 
 
 class Server(uvicorn.Server):
@@ -68,6 +69,8 @@ class Server(uvicorn.Server):
         """End the live streams, which would last for ever, and wait for all other answers."""
         door: Door = self._app.state.door
         door.events.close()
+        door.lines.close()
+        await door.lines.ended(_FAREWELL_SECONDS)
         await super().shutdown(sockets)
 
 

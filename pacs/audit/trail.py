@@ -15,7 +15,7 @@ from pacs.audit.events import Outcome, record
 COALESCE_SECONDS = 300.0
 _REMEMBERED = 20_000
 
-_Key = tuple[str, str, Outcome, str | None, str]
+_Key = tuple[str, str, Outcome, str | None, str, str]
 
 
 class AuditTrail:
@@ -61,11 +61,15 @@ class AuditTrail:
         outcome: Outcome = "ok",
         *,
         study_instance_uid: str | None = None,
+        about: str = "",
         detail: Mapping[str, Any] | None = None,
         address: str = "",
     ) -> None:
-        """Like `record`, but the same event within five minutes is recorded once."""
-        key = (actor, action, outcome, study_instance_uid, address)
+        """Like `record`, but the same event within five minutes is recorded once.
+
+        `about`: what, besides a study, makes it another event.
+        """
+        key = (actor, action, outcome, study_instance_uid, about, address)
         if not self._is_new(key):
             return
         try:
