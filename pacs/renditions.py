@@ -62,7 +62,8 @@ def htj2k(archive: Archive, stored: StoredInstance, number: int) -> bytes:
         raise NotEncodable("single bits have no form in HTJ2K")
 
     def make() -> bytes:
-        return codecs.encode_htj2k(decoded(archive, stored, number, header, raw=True)[0])
+        array, _ = decoded(archive, stored, number, header, raw=True)
+        return codecs.encode_htj2k(array, str(header.get("PhotometricInterpretation", "")))
 
     return _kept(archive.store, f"{_folder(stored.object_key)}{number}.jph", make)
 

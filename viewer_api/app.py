@@ -34,6 +34,7 @@ from viewer_api.dicomweb import (
     rejection,
     search,
     store,
+    wado_uri,
     workitems,
     workitems_lines,
     workitems_search,
@@ -107,7 +108,7 @@ def _reading_room() -> APIRouter:
 
 def _dicomweb() -> APIRouter:
     router = APIRouter()
-    for part in (search, objects, bulkdata, frames, pictures, store, rejection):
+    for part in (search, objects, bulkdata, frames, pictures, wado_uri, store, rejection):
         router.include_router(part.router)
     for part in (workitems_search, workitems, workitems_subscriptions, workitems_lines):
         router.include_router(part.router)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from pacs.database.errors import DatabaseError
 from pacs.dicom.codecs import NotEncodable, UndecodableFrame
+from pacs.dicom.transcoding import CannotTranscode
 from pacs.index.query import QueryError
 from pacs.retrieve import NotFound
 from storage.errors import StoreError, StoreFull
@@ -159,7 +160,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 _ANSWERS: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], Problem]], ...] = (
     ((NotFound,), lambda error: not_found(str(error))),
     ((QueryError,), lambda error: bad_request("bad_query", str(error))),
-    ((NotEncodable,), lambda error: Problem(406, "not_acceptable", str(error))),
+    ((NotEncodable, CannotTranscode), lambda error: Problem(406, "not_acceptable", str(error))),
     ((UndecodableFrame,), lambda error: Problem(422, "pixels_unreadable", str(error))),
     (
         (StoreFull,),

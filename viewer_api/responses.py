@@ -23,7 +23,7 @@ class PiecesResponse(Response):
 
     def __init__(
         self,
-        pieces: Sequence[bytes],
+        pieces: Sequence[bytes | memoryview],
         headers: Mapping[str, str],
         media_type: str,
         status_code: int = 200,

@@ -6,6 +6,7 @@ What costs nothing to decode, and HTJ2K at a part of its resolution, goes past p
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import imagecodecs
@@ -39,12 +40,13 @@ from pacs.errors import PacsError
 Buffer = bytes | memoryview
 
 _PLUGIN = "imagecodecs"
+_htj2k_decode = partial(imagecodecs.htj2k_decode, planar=False)
 _DECODE: dict[UID, Callable[[bytes], NDArray[Any]]] = {
     JPEG2000: imagecodecs.jpeg2k_decode,
     JPEG2000Lossless: imagecodecs.jpeg2k_decode,
-    HTJ2K: imagecodecs.htj2k_decode,
-    HTJ2KLossless: imagecodecs.htj2k_decode,
-    HTJ2KLosslessRPCL: imagecodecs.htj2k_decode,
+    HTJ2K: _htj2k_decode,
+    HTJ2KLossless: _htj2k_decode,
+    HTJ2KLosslessRPCL: _htj2k_decode,
     JPEGLSLossless: imagecodecs.jpegls_decode,
     JPEGLSNearLossless: imagecodecs.jpegls_decode,
     JPEGLossless: imagecodecs.ljpeg_decode,
@@ -55,6 +57,7 @@ _PLAIN = frozenset((ImplicitVRLittleEndian, ExplicitVRLittleEndian))
 _HTJ2K = frozenset((HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL))
 _WIDEST_HTJ2K = 2
 _BECOMES_RGB = (PhotometricInterpretation.YBR_ICT, PhotometricInterpretation.YBR_RCT)
+_RGB = (PhotometricInterpretation.RGB, *_BECOMES_RGB)
 
 DECODER_DEPENDENCIES = dict.fromkeys(_DECODE, ("imagecodecs",))
 
@@ -155,19 +158,33 @@ def _decompositions(codestream: Buffer) -> int:
     return main_header[at + 9] if 0 < at < len(main_header) - 9 else 0
 
 
-def encode_htj2k(array: NDArray[Any]) -> bytes:
+def encode_htj2k(array: NDArray[Any], photometric: str) -> bytes:
     """A frame as a reversible HTJ2K codestream that fulfils both .201 and .202.
 
     RPCL progression with tile-part lengths, so that a reader may stop at any resolution. RGB goes
-    through the reversible colour transform, which every decoder undoes. Raises NotEncodable.
+    through the reversible colour transform, which every decoder undoes (`htj2k_photometric`).
+    Raises NotEncodable.
     """
     if array.dtype.kind not in "iu" or array.dtype.itemsize > _WIDEST_HTJ2K:
         raise NotEncodable(f"HTJ2K has no form for samples of type {array.dtype}")
     try:
         native = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False)
-        return bytes(imagecodecs.htj2k_encode(native, reversible=True, tlm=True, resolutions=6))
+        return bytes(
+            imagecodecs.htj2k_encode(
+                native,
+                rgb=photometric in _RGB if native.ndim == 3 else None,
+                reversible=True,
+                tlm=True,
+                resolutions=6,
+            )
+        )
     except (ValueError, RuntimeError) as error:
         raise NotEncodable(f"these pixels cannot be put into HTJ2K: {error}") from error
+
+
+def htj2k_photometric(photometric: str) -> str:
+    """What an object says of its frames once they are such codestreams (PS3.5 8.2.14)."""
+    return str(PhotometricInterpretation.YBR_RCT) if photometric in _RGB else photometric
 
 
 def _plain(header: Dataset, frame: Buffer, syntax: UID) -> NDArray[Any] | None:

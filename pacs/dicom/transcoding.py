@@ -12,9 +12,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -26,6 +27,7 @@ from pydicom.uid import (
 )
 
 from pacs.dicom import codecs
+from pacs.dicom.part10 import PREAMBLE
 from pacs.errors import PacsError
 
 TARGETS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
@@ -39,6 +41,8 @@ _LOSSY_METHODS = {
     JPEGLSNearLossless: "ISO_14495_1",
 }
 _PIXEL_DATA = 0x7FE00010
+_ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _FLOAT_WORDS = {0x7FE00008: (b"OF", 4), 0x7FE00009: (b"OD", 8)}
 # Of encapsulated pixel data only: offset tables, and an icon that is encapsulated itself.
 _ONLY_WHERE_COMPRESSED = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "IconImageSequence")
@@ -84,6 +88,43 @@ _BAD_DATA_SET = (
     *(ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError),
     *(pydicom.errors.InvalidDicomError, struct.error, IndexError, OverflowError),
 )
+
+
+def write_part10(meta: FileMetaDataset, target: str, out: BinaryIO) -> None:
+    """Preamble and file meta information of what is transcoded to `target`."""
+    meta.TransferSyntaxUID = UID(target)
+    out.write(PREAMBLE)
+    write_file_meta_info(DicomIO(out), meta, enforce_standard=False)
+
+
+def encapsulate(
+    stored: BinaryIO, codestreams: Iterator[bytes], target: str, photometric: str, out: BinaryIO
+) -> None:
+    """Write a stored Part 10 file with frames that somebody encoded as `target` says.
+
+    `photometric`: what these are. The offset table stays empty, as it may (PS3.5 A.4), since
+    frames are written as they come. Raises CannotTranscode.
+    """
+    try:
+        header = pydicom.dcmread(stored, stop_before_pixels=True)
+        for keyword in _ONLY_WHERE_COMPRESSED:
+            if keyword in header:
+                delattr(header, keyword)
+        header.PhotometricInterpretation = photometric
+        if int(header.get("SamplesPerPixel") or 1) > 1:
+            header.PlanarConfiguration = 0
+        write_part10(header.file_meta, target, out)
+        _write_header(header, target, out)
+    except _BAD_DATA_SET as error:
+        raise CannotTranscode(f"its header cannot be read ({type(error).__name__})") from error
+    out.write(struct.pack("<HH2sxxI", 0x7FE0, 0x0010, b"OB", _UNDEFINED_LENGTH))
+    out.write(struct.pack("<HHI", *_ITEM, 0))
+    for codestream in codestreams:
+        odd = len(codestream) % 2
+        out.write(struct.pack("<HHI", *_ITEM, len(codestream) + odd))
+        out.write(codestream)
+        out.write(b"\0" * odd)
+    out.write(struct.pack("<HHI", *_SEQUENCE_END, 0))
 
 
 def _write_header(header: Dataset, target: str, out: BinaryIO) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from pacs.archive import Archive
+from pacs.dicom.header import is_video
+from pacs.dicom.transcoding import can_transcode
 from pacs.documents import Document, document, etag_of
 from pacs.retrieve import StoredInstance, instances, metadata, read_object
+from pacs.transcoded import TARGETS as TRANSCODED
+from pacs.transcoded import read_transcoded
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer
 from viewer_api.dicomweb.multipart import (
@@ -23,6 +28,7 @@ from viewer_api.dicomweb.multipart import (
 )
 from viewer_api.dicomweb.resources import Target, negotiate, record_read, target, url_of
 from viewer_api.dicomweb.search import JSON_OFFERS
+from viewer_api.dicomweb.transfer_syntaxes import HTJ2K_LOSSLESS, is_lossless, is_native
 from viewer_api.door import door_of
 from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response, unchanged
 
@@ -33,13 +39,13 @@ DICOM = "application/dicom"
 
 @router.get("/studies/{study}", summary="Retrieve a study")
 def study_objects(request: Request, study: str, principal: Reader) -> Response:
-    """Every instance of the study, byte for byte as it was sent."""
+    """Every instance of the study: byte for byte as it was sent, or transcoded where asked."""
     return _objects(request, principal, target(request, principal, study))
 
 
 @router.get("/studies/{study}/series/{series}", summary="Retrieve a series")
 def series_objects(request: Request, study: str, series: str, principal: Reader) -> Response:
-    """Every instance of the series, byte for byte as it was sent."""
+    """Every instance of the series: byte for byte as it was sent, or transcoded where asked."""
     return _objects(request, principal, target(request, principal, study, series))
 
 
@@ -47,7 +53,7 @@ def series_objects(request: Request, study: str, series: str, principal: Reader)
 def instance_object(
     request: Request, study: str, series: str, instance: str, principal: Reader
 ) -> Response:
-    """The instance, byte for byte as it was sent."""
+    """The instance: byte for byte as it was sent, or transcoded where asked."""
     return _objects(request, principal, target(request, principal, study, series, instance))
 
 
@@ -127,22 +133,65 @@ def _objects(request: Request, principal: Principal, asked: Target) -> Response:
             instance=asked.instance,
             scope=principal.scope,
         )
-    form = negotiate(request, _offers(found, one=asked.instance is not None))
+    one = asked.instance is not None
+    # Objects that are stored in several ways may be sent in several, as the client takes them.
+    kinds = {_kind(stored): stored for stored in found}
+    forms = {kind: negotiate(request, _offers(stored, one=one)) for kind, stored in kinds.items()}
     record_read(request, principal, "study.retrieved", asked.study)
-    if not form.multipart:
-        return _single(archive, found[0])
-    return _multipart(request, archive, found)
+    targets = [_syntax(stored, forms[_kind(stored)]) for stored in found]
+    if not forms[_kind(found[0])].multipart:
+        return single_object(archive, found[0], targets[0])
+    return _multipart(request, archive, found, targets)
 
 
-def _offers(found: list[StoredInstance], *, one: bool) -> list[Offer]:
-    """As stored; a syntax that is asked for by name must be that of every object."""
-    syntaxes = {stored.transfer_syntax_uid for stored in found}
-    syntax = syntaxes.pop() if len(syntaxes) == 1 else None
-    multipart = Offer(DICOM, multipart=True, transfer_syntax=syntax)
-    return [multipart, Offer(DICOM, transfer_syntax=syntax)] if one else [multipart]
+def _kind(stored: StoredInstance) -> tuple[str, bool]:
+    """What decides in which forms an object can be had."""
+    return stored.transfer_syntax_uid, stored.number_of_frames > 0
 
 
-def _single(archive: Archive, stored: StoredInstance) -> Response:
+def _syntax(stored: StoredInstance, form: Offer) -> str:
+    """That of the form; what has no pixels to compress stays uncompressed."""
+    wanted = str(form.transfer_syntax)
+    if stored.number_of_frames or wanted not in HTJ2K_LOSSLESS:
+        return wanted
+    return stored.transfer_syntax_uid if is_native(stored.transfer_syntax_uid) else TRANSCODED[0]
+
+
+def _offers(stored: StoredInstance, *, one: bool) -> list[Offer]:
+    """As stored, and what it can be transcoded to for who names that."""
+    syntax = stored.transfer_syntax_uid
+    multipart = [Offer(DICOM, multipart=True, transfer_syntax=syntax)]
+    multipart += [
+        Offer(DICOM, multipart=True, transfer_syntax=target_syntax, by_default=False)
+        for target_syntax in TRANSCODED
+        if target_syntax != syntax and can_become(stored, target_syntax)
+    ]
+    return [*multipart, *(replace(offer, multipart=False) for offer in multipart)][
+        : None if one else len(multipart)
+    ]
+
+
+def can_become(stored: StoredInstance, target_syntax: str) -> bool:
+    """Whether the object can be transcoded to that one of TRANSCODED."""
+    if target_syntax in HTJ2K_LOSSLESS:
+        return stored.number_of_frames == 0 or is_lossless(stored.transfer_syntax_uid)
+    return can_transcode(stored.transfer_syntax_uid) and not is_video(stored.transfer_syntax_uid)
+
+
+def _pieces(archive: Archive, stored: StoredInstance, target_syntax: str) -> Iterator[bytes]:
+    if target_syntax == stored.transfer_syntax_uid:
+        return read_object(archive, stored)
+    return read_transcoded(archive, stored, target_syntax)
+
+
+def single_object(archive: Archive, stored: StoredInstance, target_syntax: str) -> Response:
+    """The object without an envelope, as stored or transcoded to one of TRANSCODED."""
+    if target_syntax != stored.transfer_syntax_uid:
+        return StreamingResponse(
+            _begun(read_transcoded(archive, stored, target_syntax)),
+            headers=PRIVATE,
+            media_type=f"{DICOM}; transfer-syntax={target_syntax}",
+        )
     return StreamingResponse(
         _begun(read_object(archive, stored)),
         headers={**PRIVATE, "Content-Length": str(stored.size)},
@@ -150,32 +199,43 @@ def _single(archive: Archive, stored: StoredInstance) -> Response:
     )
 
 
-def _multipart(request: Request, archive: Archive, found: list[StoredInstance]) -> Response:
+def _multipart(
+    request: Request, archive: Archive, found: list[StoredInstance], targets: list[str]
+) -> Response:
     boundary = new_boundary()
-    headers = [_part_headers(request, stored) for stored in found]
+    headers = [
+        _part_headers(request, stored, syntax)
+        for stored, syntax in zip(found, targets, strict=True)
+    ]
     parts = (
-        (head, read_object(archive, stored)) for head, stored in zip(headers, found, strict=True)
+        (head, _pieces(archive, stored, syntax))
+        for head, stored, syntax in zip(headers, found, targets, strict=True)
     )
-    # The length is known beforehand, so that a transfer that breaks off is seen to have broken off.
-    length = (
-        sum(len(part_start(boundary, head)) for head in headers)
-        + sum(stored.size + len(PART_STOP) for stored in found)
-        + len(message_end(boundary))
-    )
+    sent = dict(PRIVATE)
+    if targets == [stored.transfer_syntax_uid for stored in found]:
+        # The length is known, so that a transfer that breaks off is seen to have broken off.
+        length = (
+            sum(len(part_start(boundary, head)) for head in headers)
+            + sum(stored.size + len(PART_STOP) for stored in found)
+            + len(message_end(boundary))
+        )
+        sent["Content-Length"] = str(length)
     return StreamingResponse(
         _begun(write_message(boundary, parts)),
-        headers={**PRIVATE, "Content-Length": str(length)},
+        headers=sent,
         media_type=f'multipart/related; type="{DICOM}"; boundary={boundary}',
     )
 
 
-def _part_headers(request: Request, stored: StoredInstance) -> Mapping[str, str]:
+def _part_headers(request: Request, stored: StoredInstance, syntax: str) -> Mapping[str, str]:
     where = Target(stored.study_instance_uid, stored.series_instance_uid, stored.sop_instance_uid)
-    return {
-        "Content-Type": f"{DICOM}; transfer-syntax={stored.transfer_syntax_uid}",
+    headers = {
+        "Content-Type": f"{DICOM}; transfer-syntax={syntax}",
         "Content-Location": url_of(request, where),
-        "Content-Length": str(stored.size),
     }
+    if syntax == stored.transfer_syntax_uid:
+        headers["Content-Length"] = str(stored.size)
+    return headers
 
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:

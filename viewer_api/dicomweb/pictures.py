@@ -219,7 +219,7 @@ def _parts(
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """With the first picture made: what fails at once fails with a right status."""
-    return chain(list(islice(pieces, 2)), pieces)
+    return chain(list(islice(pieces, 1)), pieces)
 
 
 def _one(
