@@ -13,6 +13,7 @@ _LONGEST_HEADERS = 8192
 _LONGEST_PREAMBLE = 65536
 _LONGEST_PADDING = 256
 _MOST_PARTS = 100_000
+_LARGE_PIECE = 1 << 21
 
 
 class MultipartError(Exception):
@@ -207,11 +208,32 @@ def write_message(
     boundary: str, parts: Iterable[tuple[Mapping[str, str], Iterable[bytes]]]
 ) -> Iterator[bytes]:
     """The message, piece by piece, as the parts give their bytes."""
-    for headers, pieces in parts:
-        yield part_start(boundary, headers)
-        yield from pieces
-        yield PART_STOP
-    yield message_end(boundary)
+
+    def every() -> Iterator[bytes]:
+        for headers, pieces in parts:
+            yield part_start(boundary, headers)
+            yield from pieces
+            yield PART_STOP
+        yield message_end(boundary)
+
+    return _gathered(every())
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in large pieces: each piece costs the web server as much as another."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if len(piece) < _LARGE_PIECE:
+            waiting.append(piece)
+            size += len(piece)
+        if size >= _LARGE_PIECE or (len(piece) >= _LARGE_PIECE and waiting):
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        if len(piece) >= _LARGE_PIECE:
+            yield piece
+    if waiting:
+        yield b"".join(waiting)
 
 
 def _headers(block: bytes) -> dict[str, str]:
