@@ -50,7 +50,8 @@ _CONFIGURATION = {
     "routerBasename": "/ohif",
     "extensions": [],
     "modes": [],
-    "customizationService": {},
+    # A guided tour would lie over the image.
+    "customizationService": {"ohif.tours": {"$set": []}},
     "showStudyList": True,
     "maxNumberOfWebWorkers": 3,
     "showWarningMessageForCrossOrigin": False,
@@ -75,6 +76,15 @@ function browserImportFunction(name) { return import(name); }
   document.cookie = `i18next=${chosen === 'en' ? 'en-US' : 'vi'}; path=/; samesite=lax`;
 })();
 window.config = %(configuration)s;
+window.config.whiteLabeling = {
+  createLogoComponentFn: (React) =>
+    React.createElement(
+      'a',
+      { href: '/', title: 'Filmless', className: 'flex items-center gap-2 text-white' },
+      React.createElement('img', { src: '/icon.svg', alt: '', width: 24, height: 24 }),
+      'Filmless',
+    ),
+};
 window.config.httpErrorHandler = ({ status }) => {
   if (status !== 401) return;
   const here = location.pathname + location.search;

@@ -34,9 +34,10 @@ _PAGE_POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 # A worker takes its policy from its own script's answer. The decoders' glue code (Emscripten) makes
-# functions from text, which no page may do and workers must; they touch no page.
-_WORKER_POLICY = _PAGE_POLICY.replace("'wasm-unsafe-eval'", "'wasm-unsafe-eval' 'unsafe-eval'")
-_SCRIPTS = ("/assets/", "/ohif/")
+# functions from text, which no page of ours may do and workers must; they touch no page. OHIF makes
+# some in its pages too, for segmentations and structured reports (ndarray): nothing but its own
+# files is a script there, and it can call nobody else.
+_COMPILING_POLICY = _PAGE_POLICY.replace("'wasm-unsafe-eval'", "'wasm-unsafe-eval' 'unsafe-eval'")
 
 
 class SecurityHeaders:
@@ -54,8 +55,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                script = scope["path"].startswith(_SCRIPTS) and scope["path"].endswith(".js")
-                headers["Content-Security-Policy"] = _WORKER_POLICY if script else _PAGE_POLICY
+                headers["Content-Security-Policy"] = _policy(scope["path"])
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -63,6 +63,11 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _policy(path: str) -> str:
+    compiles = path.startswith("/ohif/") or (path.startswith("/assets/") and path.endswith(".js"))
+    return _COMPILING_POLICY if compiles else _PAGE_POLICY
 
 
 class RequestChecks:

@@ -22,14 +22,29 @@ const LEFT_OUT =
 const COMPRESSED = /\.(js|css|wasm|svg|json|jsonc)$/;
 /** What tools and services are called by must outlive minifying. */
 const KEEP = { keepNames: { function: true, class: true } };
+const APP = /^app\.bundle\./;
+
+/** What no setting of OHIF's changes; `of` are the scripts that must hold it. */
+const CHANGES = [
+  { of: APP, from: '__webpack_require__.p = "/"', to: `__webpack_require__.p = "${base}"` },
+  // Seven are made before the first image, however many viewports there are; each takes memory and
+  // time that a PC of 4 GB has not. Viewports share them.
+  { of: APP, from: 'webGlContextCount: 7', to: 'webGlContextCount: 2' },
+  // Some modalities say "0\\0" where they do not know the pixel spacing, and nothing is drawn.
+  {
+    of: APP,
+    from: 'if (data.Value === undefined) {\n          // In the case of type 2',
+    to: `if (data.Value === undefined || (tag === '00280030' && !data.Value.every((value) => Number(value) > 0))) {
+          // In the case of type 2`,
+  },
+];
 
 function adapted(name, text) {
   if (name.endsWith('.css')) return text.replaceAll('url(/', `url(${base}`);
-  const placed = text
-    .replaceAll('__webpack_require__.p = "/"', `__webpack_require__.p = "${base}"`)
-    // Seven are made before the first image, however many viewports there are; each takes memory and
-    // time that a PC of 4 GB has not. Viewports share them.
-    .replaceAll('webGlContextCount: 7', 'webGlContextCount: 2');
+  const placed = CHANGES.reduce((said, { of, from, to }) => {
+    if (of.test(name) && !said.includes(from)) throw new Error(`${name}: nothing to change at ${from}`);
+    return said.replaceAll(from, to);
+  }, text);
   if (name.includes('.min.')) return placed;
   const { code, errors } = minifySync(name, placed, {
     compress: KEEP,
