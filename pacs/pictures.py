@@ -82,13 +82,15 @@ def _sized(
     """Values or colours at the view's size."""
 
     def make() -> tuple[_Grey | NDArray[np.uint8], int]:
-        reduced = _reduced(archive, stored, number, header, view)
+        size = scaling.fitted(view, *_extent(header, view), rendering.aspect(header))
+        of_all = view.size is not None and view.region is None
+        reduced = _reduced(archive, stored, number, header, size) if of_all else None
         whole = _whole(archive, stored, number, header) if reduced is None else reduced
         if not isinstance(whole, _Grey):
             photometric = _photometric(header) if whole.ndim == 2 else "RGB"
-            colours = rendering.coloured(whole, photometric, header, view)
+            colours = rendering.coloured(whole, photometric, header, view, size)
             return colours, colours.nbytes
-        sized = _Grey(rendering.scaled(whole.values, header, view), whole.photometric)
+        sized = _Grey(rendering.scaled(whole.values, view, size), whole.photometric)
         return sized, sized.values.array.nbytes
 
     return _pixels.get_or((stored.object_key, number, view), make)
@@ -108,18 +110,26 @@ def _whole(
     return _pixels.get_or((stored.object_key, number), make)
 
 
+def _extent(header: Dataset, view: View) -> tuple[int, int]:
+    """Columns and rows of the view's part."""
+    rows, columns = int(header.Rows), int(header.Columns)
+    part = scaling.cropped(np.broadcast_to(np.uint8(0), (rows, columns)), view)
+    return part.shape[1], part.shape[0]
+
+
 def _reduced(
-    archive: Archive, stored: StoredInstance, number: int, header: Dataset, view: View
+    archive: Archive,
+    stored: StoredInstance,
+    number: int,
+    header: Dataset,
+    size: tuple[int, int],
 ) -> _Grey | None:
-    """A frame at a size near the view's, where its codestream holds one."""
+    """A frame at a size near the one at which it is looked at, where its codestream holds one."""
     grey = header.get("SamplesPerPixel") == 1 and _photometric(header) != "PALETTE COLOR"
     if not (grey and stored.frames and codecs.is_htj2k(stored.transfer_syntax_uid)):
         return None
-    if view.size is None or view.region is not None:
-        return None
-    columns, rows = int(header.Columns), int(header.Rows)
-    width, height = scaling.fitted(view, columns, rows, rendering.aspect(header))
-    halvings = int(math.log2(max(1.0, min(columns / width, rows / height))))
+    smaller = min(int(header.Columns) / size[0], int(header.Rows) / size[1])
+    halvings = int(math.log2(max(1.0, smaller)))
     if halvings == 0:
         return None
     array = codecs.decode_reduced(header, frame(archive, stored, number), halvings)

@@ -70,10 +70,9 @@ def values_of(array: NDArray[Any], header: Dataset) -> Values:
     return Values(array, low, high, shown_low, shown_high)
 
 
-def scaled(values: Values, header: Dataset, view: View) -> Values:
-    """The values at the size at which they are looked at."""
+def scaled(values: Values, view: View, size: tuple[int, int]) -> Values:
+    """The view's part of the values at the size (width, height) at which they are looked at."""
     array = scaling.cropped(values.array, view)
-    size = scaling.fitted(view, array.shape[1], array.shape[0], aspect(header))
     array = scaling.turned(scaling.scale_values(array, size), view)
     return Values(
         np.ascontiguousarray(array),
@@ -102,16 +101,15 @@ def shades(
 
 
 def coloured(
-    array: NDArray[Any], photometric: str, header: Dataset, view: View
+    array: NDArray[Any], photometric: str, header: Dataset, view: View, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """RGB, 0 to 255, of pixels that are colours, at the size at which they are looked at."""
+    """RGB, 0 to 255, of the view's part of pixels that are colours, at a size (width, height)."""
     array = scaling.cropped(array, view)
     if photometric == "PALETTE COLOR":
         colour = apply_color_lut(array, header)
         samples = _eight_bits(colour, 16 if colour.dtype.itemsize > 1 else 8)
     else:
         samples = _eight_bits(array, int(header.get("BitsStored") or 8))
-    size = scaling.fitted(view, array.shape[1], array.shape[0], aspect(header))
     shown = scaling.scale_picture(np.ascontiguousarray(samples), size)
     return np.ascontiguousarray(scaling.turned(shown, view))
 
