@@ -171,10 +171,16 @@ class Intake:
             if len(self._head) < HEAD_BYTES:
                 self._head += data[: HEAD_BYTES - len(self._head)]
             return
-        self._head += data
+        # Nearly always the first bytes hold all of the file meta, and need not be copied whole.
+        first = not self._head and len(data) > HEAD_BYTES
+        self._head += data[:HEAD_BYTES] if first else data
         self._meta = read_file_meta(self._head)
+        if self._meta is None and first:
+            self._head += data[HEAD_BYTES:]
+            self._meta = read_file_meta(self._head)
         if self._meta is not None:
-            self._crc32 = zlib_ng.crc32(memoryview(self._head)[self._meta.dataset_start :])
+            known = data if first else self._head
+            self._crc32 = zlib_ng.crc32(memoryview(known)[self._meta.dataset_start :])
 
     def commit(
         self,

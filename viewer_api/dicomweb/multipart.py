@@ -29,9 +29,9 @@ class PartBegin:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """Some bytes of the current part."""
+    """Some bytes of the current part, a view of what was fed."""
 
-    data: bytes
+    data: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,111 +59,114 @@ class _Tail(Enum):
 
 
 class MultipartParser:
-    """Incremental: feed it bytes as they come, take events. Memory is bounded by what is fed."""
+    """Incremental: feed it bytes as they come, take events.
+
+    The data of parts are views of what is fed, never copies. Between two calls no more is kept than
+    the headers of a part, or what may be the beginning of a delimiter.
+    """
 
     def __init__(self, boundary: str) -> None:
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._state = _State.PREAMBLE
         # A message may begin with the boundary; then the line break before it is missing.
-        self._buffer = bytearray(b"\r\n")
+        self._kept = b"\r\n"
         self._preamble = 0
         self._parts = 0
 
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Event]:
-        """The events in these bytes. Raises MultipartError."""
-        self._buffer += data
-        if self._state is _State.EPILOGUE:
-            self._buffer.clear()
-        progress = True
-        while progress and self._state is not _State.EPILOGUE:
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The events in these bytes, which must not be changed until they have been taken.
+
+        Raises MultipartError.
+        """
+        if self._kept:
+            data, self._kept = self._kept + data, b""
+        at = 0
+        while self._state is not _State.EPILOGUE:
             if self._state is _State.HEADERS:
-                begin = self._take_headers()
-                progress = begin is not None
-                if begin is not None:
-                    yield begin
-            else:
-                before = self._state
-                yield from self._take_body()
-                progress = self._state is not before
+                end = self._end_of_headers(data, at)
+                if end < 0:
+                    self._kept = bytes(data[at:])
+                    return
+                self._state = _State.BODY
+                begin = PartBegin(_headers(bytes(data[at:end])))
+                at = end + 4
+                yield begin
+                continue
+            start, tail, after = self._find_delimiter(data, at)
+            yield from self._pass_on(data, at, start)
+            if tail is _Tail.UNDECIDED:
+                self._kept = bytes(data[start:])
+                return
+            yield from self._end_part(closing=tail is _Tail.CLOSE)
+            at = after
 
     def close(self) -> None:
         """Say that the bytes have ended. Raises MultipartError unless the message is whole."""
         if self._state is not _State.EPILOGUE:
             raise MultipartError("the message ends before its closing boundary")
 
-    def _take_headers(self) -> PartBegin | None:
-        # The line break that ended the boundary line was left in place, so that a part without
-        # any header is not a special case.
-        end = self._buffer.find(b"\r\n\r\n")
-        if end > _LONGEST_HEADERS or (end < 0 and len(self._buffer) > _LONGEST_HEADERS):
+    @staticmethod
+    def _end_of_headers(data: bytes, at: int) -> int:
+        """Where the empty line after the headers is; -1 where it has not come yet.
+
+        The line break that ended the boundary line counts as theirs, so that a part without any
+        header is not a special case.
+        """
+        end = data.find(b"\r\n\r\n", at, at + _LONGEST_HEADERS + 4)
+        if end < 0 and len(data) - at > _LONGEST_HEADERS:
             raise MultipartError("the headers of a part are too long")
-        if end < 0:
-            return None
-        block = bytes(self._buffer[:end])
-        del self._buffer[: end + 4]
-        self._state = _State.BODY
-        return PartBegin(_headers(block))
+        return end
 
-    def _take_body(self) -> Iterator[Event]:
-        """Pass on what is surely not a delimiter, and the part's end where there is one."""
-        search = 0
-        while True:
-            at = self._buffer.find(self._delimiter, search)
-            if at < 0:
-                yield from self._pass_on(len(self._buffer) - len(self._delimiter) + 1)
-                return
-            after = at + len(self._delimiter)
-            tail, end = self._tail(after)
-            if tail is _Tail.NOT_A_DELIMITER:
-                search = at + 2
-                continue
-            yield from self._pass_on(at)
-            if tail is _Tail.UNDECIDED:
-                return
-            del self._buffer[: end - at]
-            yield from self._end_part(closing=tail is _Tail.CLOSE)
-            return
+    def _find_delimiter(self, data: bytes, at: int) -> tuple[int, _Tail, int]:
+        """Where the next delimiter begins, or may begin; what it is, and where it ends."""
+        search = at
+        while (start := data.find(self._delimiter, search)) >= 0:
+            tail, after = _tail(data, start + len(self._delimiter))
+            if tail is not _Tail.NOT_A_DELIMITER:
+                return start, tail, after
+            search = start + 2
+        # Its first byte, a carriage return, is no part of the rest of it.
+        start = data.find(b"\r", max(search, len(data) - len(self._delimiter) + 1))
+        while start >= 0 and not self._delimiter.startswith(data[start:]):
+            start = data.find(b"\r", start + 1)
+        return (len(data) if start < 0 else start), _Tail.UNDECIDED, 0
 
-    def _tail(self, after: int) -> tuple[_Tail, int]:
-        """What the boundary string at `after` is, and where what follows it begins."""
-        if self._buffer.startswith(b"--", after):
-            return _Tail.CLOSE, after + 2
-        position = after
-        limit = min(len(self._buffer), after + _LONGEST_PADDING)
-        while position < limit and self._buffer[position] in b" \t":
-            position += 1
-        rest = bytes(self._buffer[position : position + 2])
-        if rest == b"\r\n":
-            return _Tail.NEXT_PART, position
-        if rest in (b"", b"\r") or (rest == b"-" and position == after):
-            return _Tail.UNDECIDED, after
-        return _Tail.NOT_A_DELIMITER, after
-
-    def _pass_on(self, length: int) -> Iterator[Event]:
-        """Take bytes off the front: data of a part, or preamble, which means nothing."""
-        if length <= 0:
-            return
+    def _pass_on(self, data: bytes, at: int, end: int) -> Iterator[Event]:
+        """Data of a part, or preamble, which means nothing."""
         if self._state is _State.BODY:
-            with memoryview(self._buffer) as view:
-                data = bytes(view[:length])
-            yield PartData(data)
-        else:
-            self._preamble += length
-            if self._preamble > _LONGEST_PREAMBLE:
-                raise MultipartError("the first boundary does not come")
-        del self._buffer[:length]
+            if end > at:
+                yield PartData(memoryview(data)[at:end])
+            return
+        self._preamble += end - at
+        if self._preamble > _LONGEST_PREAMBLE:
+            raise MultipartError("the first boundary does not come")
 
     def _end_part(self, *, closing: bool) -> Iterator[Event]:
         if self._state is _State.BODY:
             yield PartEnd()
         if closing:
             self._state = _State.EPILOGUE
-            self._buffer.clear()
             return
         self._parts += 1
         if self._parts > _MOST_PARTS:
             raise MultipartError(f"more than {_MOST_PARTS} parts in one message")
         self._state = _State.HEADERS
+
+
+def _tail(data: bytes, after: int) -> tuple[_Tail, int]:
+    """What the boundary string that ends at `after` is, and where what follows it begins."""
+    if data.startswith(b"--", after):
+        return _Tail.CLOSE, after + 2
+    position = after
+    limit = min(len(data), after + _LONGEST_PADDING)
+    while position < limit and data[position] in b" \t":
+        position += 1
+    rest = bytes(data[position : position + 2])
+    if rest == b"\r\n":
+        return _Tail.NEXT_PART, position
+    if rest in (b"", b"\r") or (rest == b"-" and position == after):
+        return _Tail.UNDECIDED, after
+    return _Tail.NOT_A_DELIMITER, after
 
 
 def parse_content_type(value: str) -> tuple[str, dict[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -13,11 +13,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
 from pacs.ingest import (
-    IngestError,
-    Intake,
     InvalidUid,
     MissingAttribute,
     OtherStudy,
@@ -31,20 +28,15 @@ from viewer_api.access import Principal, allow
 from viewer_api.dicomweb.multipart import (
     MultipartError,
     MultipartParser,
-    PartBegin,
-    PartData,
     boundary_of,
     parse_content_type,
 )
 from viewer_api.dicomweb.resources import Target, target, url_of
+from viewer_api.dicomweb.storing import DICOM, Commits, Objects, Outcome, parts_of, pour
 from viewer_api.door import door_of
 from viewer_api.problems import Problem, bad_request, problem_of
 
 router = APIRouter(tags=["DICOMweb store"])
-
-DICOM = "application/dicom"
-_BATCH_BYTES = 1 << 20
-_COMMITS_AT_ONCE = 8
 
 # Failure reasons, PS3.18 table 10.5.3-1 and PS3.4 table B.2-1.
 PROCESSING_FAILURE = 0x0110
@@ -53,14 +45,6 @@ DATA_SET_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
 Writer = Annotated[Principal, Depends(allow(Permission.STORE))]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of the parts of one request."""
-
-    stored: list[Received] = field(default_factory=list)
-    failed: list[Exception] = field(default_factory=list)
 
 
 @router.post("/studies", summary="Store instances")
@@ -79,24 +63,20 @@ async def _store(request: Request, principal: Principal, study: str | None) -> R
     parser = _parser(request.headers.get("content-type", ""))
     archive = door_of(request).archive
     source = Source("stow", principal.actor, principal.address)
-    receiving = _Receiving(archive, source, study)
-    try:
-        batch = bytearray()
-        async for chunk in request.stream():
-            batch += chunk
-            if len(batch) >= _BATCH_BYTES:
-                await to_thread.run_sync(receiving.take, parser, batch)
-                batch = bytearray()
-        await to_thread.run_sync(receiving.take, parser, batch)
-        parser.close()
-        outcome = await to_thread.run_sync(receiving.finish)
-    except (MultipartError, ClientDisconnect) as error:
-        outcome = await to_thread.run_sync(receiving.finish)
-        if not outcome.stored:
-            raise _unreadable(error) from error
-        outcome.failed.append(error)
-    finally:
-        await to_thread.run_sync(receiving.close)
+    parts = Objects(archive, source, Commits(study))
+    with ThreadPoolExecutor(1, thread_name_prefix="stow") as thread:
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, thread)
+        try:
+            await pour(request.stream(), parts_of(parser, parts), thread)
+            parser.close()
+            outcome = await in_thread(parts.finish)
+        except (MultipartError, ClientDisconnect) as error:
+            outcome = await in_thread(parts.finish)
+            if not outcome.stored:
+                raise _unreadable(error) from error
+            outcome.failed.append(error)
+        finally:
+            await in_thread(parts.close)
     await to_thread.run_sync(_record, request, principal, outcome)
     return _answer(request, outcome, study)
 
@@ -118,93 +98,6 @@ def _parser(content_type: str) -> MultipartParser:
 def _unreadable(error: MultipartError | ClientDisconnect) -> Problem:
     why = str(error) or "the connection broke off"
     return bad_request("bad_multipart", f"The body cannot be read: {why}.")
-
-
-class _Receiving:
-    """The parts of one request on their way in.
-
-    Bytes are written as they come; the commits, each of which waits for the disk, run beside the
-    reading and share their waiting (group commit).
-    """
-
-    def __init__(self, archive: Archive, source: Source, study: str | None) -> None:
-        self._archive = archive
-        self._source = source
-        self._study = study
-        self._intake: Intake | None = None
-        self._commits = ThreadPoolExecutor(_COMMITS_AT_ONCE, thread_name_prefix="stow")
-        self._waiting: deque[Future[Received]] = deque()
-        self._outcome = Outcome()
-
-    def take(self, parser: MultipartParser, data: bytes | bytearray) -> None:
-        """Write what the next bytes of the body hold. Raises MultipartError."""
-        for event in parser.feed(data):
-            if isinstance(event, PartBegin):
-                self._begin(event)
-            elif isinstance(event, PartData):
-                self._write(event.data)
-            else:
-                self._end()
-
-    def finish(self) -> Outcome:
-        """Wait until every whole part is safe or refused."""
-        while self._waiting:
-            self._settle(self._waiting.popleft())
-        return self._outcome
-
-    def close(self) -> None:
-        """Drop the part that did not end, and the threads."""
-        self._drop()
-        self._commits.shutdown(wait=True)
-
-    def _begin(self, part: PartBegin) -> None:
-        media_type, _ = parse_content_type(part.headers.get("content-type", DICOM))
-        if media_type != DICOM:
-            self._outcome.failed.append(_NotDicomPart(media_type))
-            return
-        try:
-            self._intake = self._archive.ingest.begin(self._source)
-        except (StoreError, DatabaseError) as error:
-            self._outcome.failed.append(error)
-
-    def _write(self, data: bytes) -> None:
-        if self._intake is None:
-            return
-        try:
-            self._intake.write(data)
-        except (IngestError, StoreError, DatabaseError) as error:
-            self._outcome.failed.append(error)
-            self._drop()
-
-    def _end(self) -> None:
-        if self._intake is None:
-            return
-        intake, self._intake = self._intake, None
-        self._waiting.append(self._commits.submit(self._commit, intake))
-        if len(self._waiting) > 2 * _COMMITS_AT_ONCE:
-            self._settle(self._waiting.popleft())
-
-    def _commit(self, intake: Intake) -> Received:
-        with intake:
-            return intake.commit(study_instance_uid=self._study)
-
-    def _settle(self, commit: Future[Received]) -> None:
-        try:
-            self._outcome.stored.append(commit.result())
-        except (IngestError, StoreError, DatabaseError) as error:
-            self._outcome.failed.append(error)
-
-    def _drop(self) -> None:
-        intake, self._intake = self._intake, None
-        if intake is not None:
-            intake.__exit__(None, None, None)
-
-
-class _NotDicomPart(Exception):
-    """A part of another media type than application/dicom."""
-
-    def __init__(self, media_type: str) -> None:
-        super().__init__(f"a part is {media_type[:80]!r}, not application/dicom")
 
 
 def _record(request: Request, principal: Principal, outcome: Outcome) -> None:
