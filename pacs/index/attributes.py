@@ -37,6 +37,7 @@ class Matching(Enum):
     DATETIME = "single moment or range of moments"
     NUMBER = "single number"
     MODALITIES = "any of the study's modalities"
+    CLASSES = "any of the study's SOP classes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ INSTANCES_OF_SERIES = """CASE WHEN studies.unsettled THEN (SELECT count(*)
   FROM instances i WHERE i.series_ref = series.id AND i.current
 ) ELSE series.number_of_instances END"""
 
+SOP_CLASSES_IN_STUDY = """ARRAY(SELECT DISTINCT i.sop_class_uid FROM series e
+  JOIN instances i ON i.series_ref = e.id
+  WHERE e.study_ref = studies.id AND i.current ORDER BY 1)"""
+
 KEYS: Mapping[str, Key] = {
     "00100010": Key("STUDY", "studies.patient_name_folded", Matching.NAME),
     "00100020": Key("STUDY", "patients.patient_id", Matching.EXACT),
@@ -69,7 +74,9 @@ KEYS: Mapping[str, Key] = {
     "00200010": Key("STUDY", "studies.study_id", Matching.EXACT),
     "00081030": Key("STUDY", "studies.description_folded", Matching.FOLDED),
     "00080090": Key("STUDY", "studies.referring_physician_folded", Matching.NAME),
+    "00080056": Key("STUDY", "'ONLINE'", Matching.EXACT),
     "00080061": Key("STUDY", "studies.modalities", Matching.MODALITIES),
+    "00080062": Key("STUDY", SOP_CLASSES_IN_STUDY, Matching.CLASSES),
     "00201206": Key("STUDY", "studies.number_of_series", Matching.NUMBER),
     "00201208": Key("STUDY", INSTANCES_OF_STUDY, Matching.NUMBER),
     "0020000E": Key("SERIES", "series.series_instance_uid", Matching.UID),
@@ -86,6 +93,7 @@ KEYS: Mapping[str, Key] = {
     "00201209": Key("SERIES", INSTANCES_OF_SERIES, Matching.NUMBER),
     "00080018": Key("IMAGE", "instances.sop_instance_uid", Matching.UID),
     "00080016": Key("IMAGE", "instances.sop_class_uid", Matching.UID),
+    "00083002": Key("IMAGE", "instances.transfer_syntax_uid", Matching.UID),
     "00200013": Key("IMAGE", "instances.instance_number", Matching.NUMBER),
     "00280010": Key("IMAGE", "instances.rows", Matching.NUMBER),
     "00280011": Key("IMAGE", "instances.columns", Matching.NUMBER),
@@ -100,13 +108,14 @@ STUDY_ATTRIBUTES = PATIENT_ATTRIBUTES | frozenset(
     "00081032 00081060 00101010 00101020 00101030 00200010 00201206 00201208".split()
 )
 SERIES_ATTRIBUTES = frozenset(
-    "0020000E 00080021 00080031 00080060 00080070 00080080 00081010 0008103E 0008103F 00081040 "
-    "00081050 00081070 00081090 00180015 00181030 00185100 00200011 00200060 00201209 00400244 "
-    "00400245 00400275".split()
+    "0020000E 00080021 00080031 00080056 00080060 00080070 00080080 00081010 0008103E 0008103F "
+    "00081040 00081050 00081070 00081090 00180015 00181030 00185100 00200011 00200060 00201209 "
+    "00400244 00400245 00400275".split()
 )
 IMAGE_ATTRIBUTES = frozenset(
-    "00080008 00080016 00080018 00080022 00080023 0008002A 00080032 00080033 00185101 00200013 "
-    "00280002 00280004 00280008 00280010 00280011 00280100 00280101 00280103".split()
+    "00080008 00080016 00080018 00080022 00080023 0008002A 00080032 00080033 00080056 00083002 "
+    "00185101 00200013 00280002 00280004 00280008 00280010 00280011 00280100 00280101 "
+    "00280103".split()
 )
 ATTRIBUTES: Mapping[Level, frozenset[str]] = {
     "PATIENT": PATIENT_ATTRIBUTES,

@@ -89,6 +89,8 @@ def column_condition(tag: str, key: Column, value: str, values: Values) -> str |
         return _either(compiled)
     if key.matching is Matching.UID:
         return _one_of(key.sql, uids(tag, value), values)
+    if key.matching is Matching.CLASSES:
+        return f"{key.sql} && {values.bind(uids(tag, value))}"
     if key.matching is Matching.MODALITIES:
         return _any_modality(key.sql, _parts(value.replace(",", "\\")), values)
     if key.matching is Matching.EXACT:
@@ -220,7 +222,7 @@ def _words(value: str) -> list[str]:
 
 
 def _empty(key: Column) -> str:
-    if key.matching is Matching.MODALITIES:
+    if key.matching in (Matching.MODALITIES, Matching.CLASSES):
         return f"{key.sql} = '{{}}'"
     return f"{key.sql} IS NULL" if key.matching in _BY_PART else f"{key.sql} = ''"
 

@@ -69,7 +69,7 @@ def representable(text: str) -> str:
     )
 
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30)
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 PART = TEXT.map(lambda text: re.sub(r"[\^=\\]", "", text)).filter(bool)
 NAMES = st.dictionaries(
     st.sampled_from(["Alphabetic", "Ideographic", "Phonetic"]),

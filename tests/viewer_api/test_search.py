@@ -1,5 +1,7 @@
 """QIDO-RS: what it finds, how it pages, what it refuses."""
 
+from xml.etree import ElementTree
+
 import httpx2
 import pytest
 from dicomweb_client.api import DICOMwebClient
@@ -135,6 +137,7 @@ def test_an_attribute_that_selects_nothing_out_is_named(machine: httpx2.Client) 
         "includefield=NoSuchField",
         "PatientName=" + "x" * 9000,
         "&".join(f"StudyID={number}" for number in range(200)),
+        "includefield=" + ",".join(f"{number:08X}" for number in range(600)),
         "StudyInstanceUID=" + ",".join(f"1.{number}" for number in range(2000)),
     ],
 )
@@ -156,14 +159,88 @@ def test_another_uid_in_a_parameter_than_in_the_path_is_refused(
     assert machine.get(f"{path}?StudyInstanceUID=1.2.3").status_code == 400
 
 
-def test_only_json_can_be_had(machine: httpx2.Client) -> None:
-    accept = {"Accept": 'multipart/related; type="application/dicom+xml"'}
-    assert machine.get("/dicomweb/studies", headers=accept).status_code == 406
+def test_every_form_that_the_standard_knows_can_be_had(machine: httpx2.Client) -> None:
+    refused = machine.get("/dicomweb/studies", headers={"Accept": "text/html"})
+    assert refused.status_code == 406
     for good in ("application/dicom+json", "application/json", "*/*", "application/*;q=0.1"):
         answer = machine.get("/dicomweb/studies", headers={"Accept": good})
         assert answer.status_code == 200, good
     answer = machine.get("/dicomweb/studies?accept=application/dicom+json")
     assert answer.headers["content-type"] == "application/dicom+json"
+
+
+def test_xml_says_the_same_as_json(hospital: Hospital, machine: httpx2.Client) -> None:
+    accept = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    for path in ("/dicomweb/instances", f"{hospital.path(CT)}/metadata"):
+        expected = machine.get(path).json()
+        answer = machine.get(path, headers=accept)
+        assert answer.headers["content-type"].startswith(
+            'multipart/related; type="application/dicom+xml"; boundary='
+        )
+        boundary = answer.headers["content-type"].split("boundary=")[1].encode()
+        documents = (b"\r\n" + answer.content).split(b"\r\n--" + boundary)[1:-1]
+        assert len(documents) == len(expected)
+        for document, model in zip(documents, expected, strict=True):
+            head, body = document.split(b"\r\n\r\n", 1)
+            assert head == b"\r\nContent-Type: application/dicom+xml"
+            read = {of.attrib["tag"]: of for of in ElementTree.fromstring(body)}
+            public = {tag for tag in model if int(tag[3], 16) % 2 == 0}
+            assert public <= read.keys()
+            uid = read["00080018"][0].text
+            assert [uid] == model["00080018"]["Value"]
+
+
+@pytest.mark.parametrize(
+    ("path", "tags"),
+    [
+        ("/studies", "00080056 00080061 00081190 00201206 00201208 00100020"),
+        ("/series", "00080056 00080060 00081190 0020000E 00201209 00100010 00080061 00201208"),
+        ("/instances", "00080016 00080056 00083002 00081190 0020000E 00080060 00100020"),
+    ],
+)
+def test_what_every_answer_carries(machine: httpx2.Client, path: str, tags: str) -> None:
+    (found,) = machine.get(f"/dicomweb{path}?PatientID=1CT1").json()
+    assert set(tags.split()) <= found.keys()
+    assert list(found) == sorted(found)
+    assert found["00080056"] == {"vr": "CS", "Value": ["ONLINE"]}
+
+
+def test_below_a_study_its_own_attributes_are_not_repeated(
+    hospital: Hospital, machine: httpx2.Client
+) -> None:
+    (series,) = machine.get(f"{hospital.path(CT, 'study')}/series").json()
+    assert "00100010" not in series
+    (instance,) = machine.get(f"{hospital.path(CT, 'series')}/instances").json()
+    assert not {"00100010", "00080060"} & instance.keys()
+    assert instance["00083002"]["Value"] == ["1.2.840.10008.1.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("SOPClassesInStudy=1.2.840.10008.5.1.4.1.1.2", 1),
+        ("SOPClassesInStudy=1.2.840.10008.5.1.4.1.1.1", 0),
+        ("InstanceAvailability=ONLINE", 1),
+        ("InstanceAvailability=OFFLINE", 0),
+        ("AvailableTransferSyntaxUID=1.2.840.10008.1.2.1", 1),
+        ("NumberOfStudyRelatedInstances=1", 1),
+        ("NumberOfStudyRelatedInstances=2", 0),
+        ("includefield=NumberOfPatientRelatedInstances", 1),
+    ],
+)
+def test_what_no_object_says_of_itself_can_be_asked_for(
+    machine: httpx2.Client, query: str, found: int
+) -> None:
+    answer = machine.get(f"/dicomweb/studies?PatientID=1CT1&{query}")
+    assert (len(answer.json()), answer.headers.get("warning")) == (found, None)
+
+
+def test_how_many_there_are_is_said_where_it_is_known(machine: httpx2.Client) -> None:
+    total = len(machine.get("/dicomweb/studies").json())
+    last = machine.get(f"/dicomweb/studies?limit=5&offset={total - 2}")
+    assert (len(last.json()), last.headers["x-total-count"]) == (2, str(total))
+    assert "x-total-count" not in machine.get("/dicomweb/studies?limit=1").headers
+    assert "x-total-count" not in machine.get("/dicomweb/studies?offset=99999").headers
 
 
 def test_long_answers_are_compressed_where_that_is_taken(machine: httpx2.Client) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -19,6 +20,7 @@ from pacs.transcoded import TARGETS as TRANSCODED
 from pacs.transcoded import read_transcoded
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer
+from viewer_api.dicomweb.models import FORMS, XML, xml_response
 from viewer_api.dicomweb.multipart import (
     PART_STOP,
     message_end,
@@ -27,7 +29,6 @@ from viewer_api.dicomweb.multipart import (
     write_message,
 )
 from viewer_api.dicomweb.resources import Target, negotiate, record_read, target, url_of
-from viewer_api.dicomweb.search import JSON_OFFERS
 from viewer_api.dicomweb.transfer_syntaxes import HTJ2K_LOSSLESS, is_lossless, is_native
 from viewer_api.door import door_of
 from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response, unchanged
@@ -59,7 +60,7 @@ def instance_object(
 
 @router.get("/studies/{study}/metadata", summary="Retrieve the metadata of a study")
 def study_metadata(request: Request, study: str, principal: Reader) -> Response:
-    """All attributes but bulk data of every instance of the study, as DICOM JSON."""
+    """All attributes of every instance of the study, as DICOM JSON or XML."""
     return _metadata(request, principal, target(request, principal, study))
 
 
@@ -67,7 +68,7 @@ def study_metadata(request: Request, study: str, principal: Reader) -> Response:
     "/studies/{study}/series/{series}/metadata", summary="Retrieve the metadata of a series"
 )
 def series_metadata(request: Request, study: str, series: str, principal: Reader) -> Response:
-    """All attributes but bulk data of every instance of the series, as DICOM JSON."""
+    """All attributes of every instance of the series, as DICOM JSON or XML."""
     return _metadata(request, principal, target(request, principal, study, series))
 
 
@@ -78,14 +79,14 @@ def series_metadata(request: Request, study: str, series: str, principal: Reader
 def instance_metadata(
     request: Request, study: str, series: str, instance: str, principal: Reader
 ) -> Response:
-    """All attributes but bulk data of the instance, as DICOM JSON."""
+    """All attributes of the instance, as DICOM JSON or XML."""
     return _metadata(request, principal, target(request, principal, study, series, instance))
 
 
 def _metadata(request: Request, principal: Principal, asked: Target) -> Response:
-    media_type = negotiate(request, JSON_OFFERS).media_type
+    media_type = negotiate(request, FORMS).media_type
     archive = door_of(request).archive
-    if asked.instance is None:
+    if asked.instance is None and media_type != XML.media_type:
         found = document(
             archive,
             study=asked.study,
@@ -104,6 +105,8 @@ def _metadata(request: Request, principal: Principal, asked: Target) -> Response
         scope=principal.scope,
     )
     record_read(request, principal, "study.metadata", asked.study)
+    if media_type == XML.media_type:
+        return xml_response(map(orjson.loads, rows), {})
     body = f"[{','.join(rows)}]".encode()
     etag = f'"{etag_of(body)}"'
     return unchanged(request, etag) or text_response(

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pacs.index.attributes import Level, is_key
 from pacs.index.query import Query, QueryError, keyword_to_tag, search
 from viewer_api.access import Principal, Reader
-from viewer_api.dicomweb.accept import Offer
-from viewer_api.dicomweb.resources import Target, negotiate, target, url_of
+from viewer_api.dicomweb.models import FORMS, models_response
+from viewer_api.dicomweb.resources import Target, negotiate, target
 from viewer_api.door import base_url, door_of
-from viewer_api.problems import bad_request
-from viewer_api.responses import text_response
+from viewer_api.problems import Problem, bad_request
 
 router = APIRouter(tags=["DICOMweb search"])
 
@@ -31,8 +29,14 @@ _LONGEST_VALUE = 8192
 _ATTRIBUTE = re.compile(r"[A-Z][A-Za-z0-9]*|[0-9A-Fa-f]{8}")
 _ATTRIBUTE_PATH = re.compile(rf"(?:{_ATTRIBUTE.pattern})(?:\.(?:{_ATTRIBUTE.pattern}))+")
 
-JSON_OFFERS = [Offer("application/dicom+json"), Offer("application/json")]
-
+# Of studies and series, what PS3.18 tables 10.6.3-3 and 10.6.3-4 ask for in any case.
+OF_STUDIES = frozenset(
+    "00080020 00080030 00080050 00080056 00080061 00080090 00080201 00100010 00100020 00100030 "
+    "00100040 0020000D 00200010 00201206 00201208".split()
+)
+OF_SERIES = frozenset(
+    "00080060 00080201 0008103E 0020000E 00200011 00201209 00400244 00400245 00400275".split()
+)
 STUDY, SERIES, IMAGE = "0020000D", "0020000E", "00080018"
 RETRIEVE_URL = "00081190"
 
@@ -64,12 +68,15 @@ def parse_search(
             raise bad_request("too_many_parameters", f"More than {_MOST_PARAMETERS} parameters.")
         if len(value) > _LONGEST_VALUE:
             raise bad_request("value_too_long", f"The value of {name[:64]} is too long.")
-        if name in numbers:
-            numbers[name] = _whole_number(name, value)
-        elif name == "fuzzymatching":
+        word = name.lower()
+        if word in numbers:
+            numbers[word] = _whole_number(name, value)
+        elif word == "fuzzymatching":
             fuzzy = _truth(name, value)
-        elif name == "includefield":
+        elif word == "includefield":
             fields = [field.strip() for field in value.split(",") if field.strip()]
+            if len(fields) > _MOST_FIELDS:
+                raise _too_many_fields()
             everything = everything or "all" in fields
             include.update(_tag(field) for field in fields if field != "all")
         elif _ATTRIBUTE.fullmatch(name) or _ATTRIBUTE_PATH.fullmatch(name):
@@ -78,7 +85,7 @@ def parse_search(
             if not is_key(key) and value not in ("", "*"):
                 unmatched.append(name)
     if len(include) > _MOST_FIELDS:
-        raise bad_request("too_many_fields", f"More than {_MOST_FIELDS} fields to include.")
+        raise _too_many_fields()
     for tag, uid in fixed.items():
         if matches.get(tag, uid) != uid:
             raise QueryError(tag, "stands in the path and in a parameter, with another value")
@@ -96,14 +103,12 @@ def parse_search(
 def _answer(
     request: Request, principal: Principal, level: Level, within: Target | None
 ) -> Response:
-    media_type = negotiate(request, JSON_OFFERS).media_type
+    form = negotiate(request, FORMS)
     fixed = {} if within is None else _fixed(within)
     asked = parse_search(level, request.query_params.multi_items(), fixed)
     query = asked.query
     # One more than asked for tells whether there are more, without counting them all.
-    one_more = Query(
-        query.level, query.matches, query.include, query.limit + 1, query.offset, query.fuzzy
-    )
+    one_more = replace(query, include=_include(query, within), limit=query.limit + 1)
     door = door_of(request)
     with door.reading() as connection:
         found = search(connection, one_more, principal.scope)
@@ -114,9 +119,23 @@ def _answer(
         detail={"level": level, "keys": sorted(query.matches)},
         address=principal.address,
     )
-    warnings = _warnings(request, asked, more=len(found) > query.limit)
-    results = [_with_url(request, result, level) for result in found[: query.limit]]
-    return text_response(request, orjson.dumps(results), media_type, headers=warnings)
+    more = len(found) > query.limit
+    headers = _warnings(request, asked, more=more)
+    if not more and (found or not query.offset):
+        headers["X-Total-Count"] = str(query.offset + len(found))
+    del found[query.limit :]
+    _add_urls(f"{base_url(request)}/dicomweb/studies/", found, level)
+    return models_response(request, form, found, headers)
+
+
+def _include(query: Query, within: Target | None) -> frozenset[str] | Literal["all"]:
+    """With what is said of the levels above where the URL does not name them (PS3.18 10.6.3.3)."""
+    if query.include == "all" or query.level == "STUDY":
+        return query.include
+    above = frozenset() if within is not None else OF_STUDIES
+    if query.level == "IMAGE" and (within is None or within.series is None):
+        above |= OF_SERIES
+    return query.include | above
 
 
 @router.get("/studies", summary="Search for studies")
@@ -162,17 +181,17 @@ def _fixed(within: Target) -> dict[str, str]:
     return fixed if within.series is None else fixed | {SERIES: within.series}
 
 
-def _with_url(request: Request, result: dict[str, Any], level: Level) -> dict[str, Any]:
-    def uid(tag: str, of_level: tuple[Level, ...]) -> str | None:
-        return str(result[tag]["Value"][0]) if level in of_level else None
-
-    found = Target(
-        str(result[STUDY]["Value"][0]),
-        uid(SERIES, ("SERIES", "IMAGE")),
-        uid(IMAGE, ("IMAGE",)),
-    )
-    result[RETRIEVE_URL] = {"vr": "UR", "Value": [url_of(request, found)]}
-    return result
+def _add_urls(studies: str, found: list[dict[str, Any]], level: Level) -> None:
+    """Say of each data set where it can be had; its tags stay in order."""
+    for position, result in enumerate(found):
+        url = studies + result[STUDY]["Value"][0]
+        if level != "STUDY":
+            url += f"/series/{result[SERIES]['Value'][0]}"
+        if level == "IMAGE":
+            url += f"/instances/{result[IMAGE]['Value'][0]}"
+        located = {RETRIEVE_URL: {"vr": "UR", "Value": [url]}}
+        before = {tag: of for tag, of in result.items() if tag < RETRIEVE_URL}
+        found[position] = before | located | result
 
 
 def _warnings(request: Request, asked: Search, *, more: bool) -> dict[str, str]:
@@ -191,6 +210,10 @@ def _tag(name: str) -> str:
     """The tag of an attribute; of a path into sequences, that of the sequence."""
     tags = [keyword_to_tag(part) for part in name.split(".")]
     return tags[0]
+
+
+def _too_many_fields() -> Problem:
+    return bad_request("too_many_fields", f"More than {_MOST_FIELDS} fields to include.")
 
 
 def _whole_number(name: str, value: str) -> int:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from pacs.workitems import operations
 from pacs.workitems.worklist import Workitem, find
 from viewer_api.access import Principal
+from viewer_api.dicomweb.models import JSON_OFFERS
 from viewer_api.dicomweb.resources import negotiate
-from viewer_api.dicomweb.search import JSON_OFFERS
 from viewer_api.dicomweb.workitems_access import WorkitemReader, WorkitemWriter
 from viewer_api.dicomweb.workitems_answers import refusals_answered, warning
 from viewer_api.dicomweb.workitems_bodies import (

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pacs.workitems.search import WorkitemQuery, is_key, search
+from viewer_api.dicomweb.models import JSON_OFFERS
 from viewer_api.dicomweb.resources import negotiate
-from viewer_api.dicomweb.search import JSON_OFFERS, parse_search
+from viewer_api.dicomweb.search import parse_search
 from viewer_api.dicomweb.workitems_access import WorkitemReader
 from viewer_api.dicomweb.workitems_answers import warning
 from viewer_api.door import door_of
