@@ -87,10 +87,12 @@ def column_condition(tag: str, key: Column, value: str, values: Values) -> str |
     if key.matching in _BY_PART:
         compiled = [_BY_PART[key.matching](tag, key.sql, part, values) for part in _parts(value)]
         return _either(compiled)
-    if key.matching is Matching.UID:
-        return _one_of(key.sql, uids(tag, value), values)
-    if key.matching is Matching.CLASSES:
-        return f"{key.sql} && {values.bind(uids(tag, value))}"
+    if key.matching in (Matching.UID, Matching.CLASSES):
+        wanted = uids(tag, value)
+        several = key.matching is Matching.CLASSES
+        return (
+            f"{key.sql} && {values.bind(wanted)}" if several else _one_of(key.sql, wanted, values)
+        )
     if key.matching is Matching.MODALITIES:
         return _any_modality(key.sql, _parts(value.replace(",", "\\")), values)
     if key.matching is Matching.EXACT:
