@@ -28,6 +28,7 @@ from viewer_api import (
 from viewer_api.access import require_principal
 from viewer_api.dicomweb import (
     bulkdata,
+    capabilities,
     frames,
     objects,
     pictures,
@@ -85,6 +86,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     app.include_router(_reading_room(), prefix="/api/v1")
     app.include_router(docs.router, prefix="/api")
     app.include_router(_dicomweb(), prefix="/dicomweb")
+    app.include_router(capabilities.router)
     app.include_router(fhir_studies.router, prefix="/fhir")
     app.include_router(invoke_display.router)
     app.include_router(links.public_router)
