@@ -314,6 +314,7 @@ class _S3Stream(io.RawIOBase):
         super().__init__()
         self._store = store
         self._key = key
+        self.name = key  # as files have one, by which others tell them
         self._position = 0
         with store.talking(key):
             self._response: Any = store.request(key, 0, 0, None)

@@ -34,8 +34,8 @@ from viewer_api.dicomweb.resources import (
 )
 from viewer_api.dicomweb.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
+    HTJ2K,
     HTJ2K_LOSSLESS,
-    HTJ2K_MEDIA_TYPE,
     OCTETS,
     compression,
     is_lossless,
@@ -187,7 +187,11 @@ def _htj2k_offers(syntax: str) -> list[FrameOffer]:
         if target_syntax == syntax:
             continue
         offer = FrameOffer(
-            HTJ2K_MEDIA_TYPE, multipart=True, transfer_syntax=target_syntax, read=_as_htj2k
+            HTJ2K.media_type,
+            multipart=True,
+            transfer_syntax=target_syntax,
+            aliases=HTJ2K.aliases,
+            read=_as_htj2k,
         )
         # Who names no syntax gets the first.
         by_default = target_syntax == HTJ2K_LOSSLESS[0] and syntax not in HTJ2K_LOSSLESS

@@ -25,13 +25,12 @@ _JPEG = Compression("image/jpeg", ("image/dicom+jpeg",))
 _JPEG_LS = Compression("image/jls", ("image/x-jls", "image/dicom+jpeg-ls"))
 _JPEG_2000 = Compression("image/jp2", ("image/dicom+jp2",))
 _JPEG_2000_PART_2 = Compression("image/jpx", ("image/dicom+jpx",))
-_HTJ2K = Compression("image/jphc")
+HTJ2K = Compression("image/jphc", ("image/jhc", "image/jph"))
 _JPEG_XL = Compression("image/jxl")
 _MPEG_2 = Compression("video/mpeg", ("video/mpeg2",))
 _MPEG_4 = Compression("video/mp4")
 _H265 = Compression("video/H265")
 
-HTJ2K_MEDIA_TYPE = _HTJ2K.media_type
 HTJ2K_LOSSLESS = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202")
 """The second with RPCL progression; what is made here fulfils both."""
 
@@ -57,9 +56,9 @@ _COMPRESSED = {
     "1.2.840.10008.1.2.4.91": _JPEG_2000,
     "1.2.840.10008.1.2.4.92": _JPEG_2000_PART_2,
     "1.2.840.10008.1.2.4.93": _JPEG_2000_PART_2,
-    "1.2.840.10008.1.2.4.201": _HTJ2K,
-    "1.2.840.10008.1.2.4.202": _HTJ2K,
-    "1.2.840.10008.1.2.4.203": _HTJ2K,
+    "1.2.840.10008.1.2.4.201": HTJ2K,
+    "1.2.840.10008.1.2.4.202": HTJ2K,
+    "1.2.840.10008.1.2.4.203": HTJ2K,
     "1.2.840.10008.1.2.4.110": _JPEG_XL,
     "1.2.840.10008.1.2.4.111": _JPEG_XL,
     "1.2.840.10008.1.2.4.112": _JPEG_XL,
