@@ -1,8 +1,9 @@
 """All that stands between a clone and a running product: virtual environment, packages, web pages.
 
-    python3 scripts/prepare.py [packages|web|ohif|dcmjs-dimse|all]
+    python3 scripts/prepare.py [packages|web|ohif|dcmjs-dimse|dcmjs-web|all]
 
-`dcmjs-dimse` is what tests of other people's DICOM run on Node; it is not part of `all`.
+`dcmjs-dimse` and `dcmjs-web` are what tests of other people's DICOM and DICOMweb run on Node and in
+a browser; they are not part of `all`.
 
 Only what changed since the last time is done again.
 """
@@ -38,8 +39,7 @@ WEB = ROOT / "viewer_web"
 PAGES = ROOT / "viewer_api" / "static"
 WEB_BUILT = ROOT / ".cache" / "web-built"
 
-DCMJS_DIMSE = ROOT / "tests" / "system" / "dcmjs_dimse"
-DCMJS_DIMSE_READY = ROOT / ".cache" / "dcmjs-dimse"
+OTHERS = ROOT / "tests" / "system"
 
 
 def packages(extras: tuple[str, ...]) -> None:
@@ -85,19 +85,30 @@ def viewer() -> None:
 
 def dcmjs_dimse() -> None:
     """dcmjs-dimse and the program that drives it, with `node` beside them, in the cache."""
-    wanted, done = _digest_of(DCMJS_DIMSE), DCMJS_DIMSE_READY / "prepared"
+    _others("dcmjs-dimse", "about 5 seconds, 38 MB")
+
+
+def dcmjs_web() -> None:
+    """dicomweb-client and dcmjs, which a test has a browser load, in the cache."""
+    _others("dcmjs-web", "about 5 seconds, 34 MB")
+
+
+def _others(name: str, effort: str) -> None:
+    made = OTHERS / name.replace("-", "_")
+    ready = ROOT / ".cache" / name
+    wanted, done = _digest_of(made), ready / "prepared"
     if done.exists() and done.read_text() == wanted:
         return
-    shutil.rmtree(DCMJS_DIMSE_READY, ignore_errors=True)
-    shutil.copytree(DCMJS_DIMSE, DCMJS_DIMSE_READY, ignore=shutil.ignore_patterns("node_modules"))
+    shutil.rmtree(ready, ignore_errors=True)
+    shutil.copytree(made, ready, ignore=shutil.ignore_patterns("node_modules"))
     npm, environment = node.npm()
     do(
-        "fetching dcmjs-dimse for the tests (about 5 seconds, 38 MB)",
+        f"fetching {name} for the tests ({effort})",
         *(*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
-        cwd=DCMJS_DIMSE_READY,
+        cwd=ready,
         env=environment,
     )
-    (DCMJS_DIMSE_READY / "node").symlink_to(node.program(environment))
+    (ready / "node").symlink_to(node.program(environment))
     done.write_text(wanted)
 
 
@@ -171,6 +182,8 @@ def main() -> None:
         viewer()
     if what == "dcmjs-dimse":
         dcmjs_dimse()
+    if what == "dcmjs-web":
+        dcmjs_web()
     say("prepared")
 
 

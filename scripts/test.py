@@ -78,6 +78,7 @@ def main() -> None:
         other_peoples_programs()
         prepare.viewer()
         prepare.dcmjs_dimse()
+        prepare.dcmjs_web()
     checks()
     if not lint_only:
         tests()
