@@ -21,6 +21,7 @@ from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
 from pacs.documents import describe_study
 from pacs.workflow import settle_quiet_studies
+from pacs.workitems.retention import sweep
 from storage.errors import ObjectNotFound, StoreError, StoreUnavailable
 from storage.spool import SpooledStore
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 CONCURRENT_JOBS = 8  # of each queue
 RECONNECT_SECONDS = 2.0
 REMIND_SECONDS = 60.0
+SWEEP_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 60
 NOTE_ATTEMPTS = 15
 """With the pauses between them, ten minutes for what a rejection note names to come after it."""
@@ -62,7 +64,7 @@ async def _work(archive: Archive, ready: Callable[[str], None], rooms: Rooms) ->
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Threads for every job at once: uploads that hang must keep neither triage nor studies waiting.
-    loop.set_default_executor(ThreadPoolExecutor(2 * CONCURRENT_JOBS + 2, "job"))
+    loop.set_default_executor(ThreadPoolExecutor(2 * CONCURRENT_JOBS + 3, "job"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     while not stop.is_set():
@@ -99,6 +101,7 @@ async def _work_while_connected(
             *(asyncio.create_task(_work_on(app, queue)) for queue in queues),
             asyncio.create_task(jobs.rescue_stalled(app)),
             asyncio.create_task(_settle(archive)),
+            asyncio.create_task(_sweep_workitems(archive)),
             asyncio.create_task(stop.wait()),
         ]
         ready(",".join(queues))
@@ -134,6 +137,16 @@ async def _settle(archive: Archive) -> None:
     while True:
         await asyncio.to_thread(settle)
         await asyncio.sleep(pause)
+
+
+async def _sweep_workitems(archive: Archive) -> None:
+    def sweep_now() -> None:
+        with archive.engine.begin() as connection:
+            sweep(connection)
+
+    while True:
+        await asyncio.to_thread(sweep_now)
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 def _register_uploads(app: procrastinate.App, archive: Archive) -> None:

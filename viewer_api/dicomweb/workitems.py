@@ -9,7 +9,7 @@ from starlette.responses import Response
 from pacs.workitems import operations
 from pacs.workitems.worklist import Workitem, find
 from viewer_api.access import Principal
-from viewer_api.dicomweb.models import JSON_OFFERS
+from viewer_api.dicomweb.models import FORMS, XML, models_response
 from viewer_api.dicomweb.resources import negotiate
 from viewer_api.dicomweb.workitems_access import WorkitemReader, WorkitemWriter
 from viewer_api.dicomweb.workitems_answers import refusals_answered, warning
@@ -23,7 +23,7 @@ from viewer_api.dicomweb.workitems_bodies import (
     workitem_uid,
 )
 from viewer_api.door import base_url, door_of
-from viewer_api.responses import etag_of, text_response, unchanged
+from viewer_api.responses import etag_of, unchanged
 
 router = APIRouter(tags=["DICOMweb workitems"])
 
@@ -49,18 +49,17 @@ def create(request: Request, body: Body, principal: WorkitemWriter) -> Response:
 @router.get("/workitems/{workitem}", summary="Retrieve a workitem")
 def retrieve(request: Request, workitem: str, principal: WorkitemReader) -> Response:
     """All attributes of the workitem but its Transaction UID."""
-    media_type = negotiate(request, JSON_OFFERS).media_type
+    form = negotiate(request, FORMS)
     door = door_of(request)
     with refusals_answered(request, "retrieve"), door.reading() as connection:
         found = find(connection, workitem_uid(workitem))
     _record_read(request, principal, found)
-    body = orjson.dumps([found.attributes])
-    etag = etag_of(body)
-    return unchanged(request, etag) or text_response(
-        request,
-        body,
-        media_type,
-        headers={"ETag": etag, "Content-Location": _url(request, found.sop_instance_uid)},
+    headers = {"Content-Location": _url(request, found.sop_instance_uid)}
+    if form is XML:
+        return models_response(request, form, [found.attributes], headers)
+    etag = etag_of(orjson.dumps(found.attributes), form.media_type)
+    return unchanged(request, etag) or models_response(
+        request, form, [found.attributes], headers | {"ETag": etag}
     )
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pacs.workitems.search import WorkitemQuery, is_key, search
-from viewer_api.dicomweb.models import JSON_OFFERS
+from viewer_api.dicomweb.models import FORMS, models_response
 from viewer_api.dicomweb.resources import negotiate
 from viewer_api.dicomweb.search import parse_search
 from viewer_api.dicomweb.workitems_access import WorkitemReader
 from viewer_api.dicomweb.workitems_answers import warning
 from viewer_api.door import door_of
-from viewer_api.responses import text_response
 
 router = APIRouter(tags=["DICOMweb workitems"])
 
@@ -30,12 +29,10 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> WorkitemQuery:
 @router.get("/workitems", summary="Search for workitems")
 def search_workitems(request: Request, principal: WorkitemReader) -> Response:
     """All matching workitems; keys by keyword or tag, wildcards, ranges, paging; 204 if none."""
-    media_type = negotiate(request, JSON_OFFERS).media_type
+    form = negotiate(request, FORMS)
     query = parse_query(request.query_params.multi_items())
     # One more than asked for tells whether there are more, without counting them all.
-    one_more = WorkitemQuery(
-        query.matches, query.include, query.limit + 1, query.offset, query.fuzzy
-    )
+    one_more = replace(query, limit=query.limit + 1)
     door = door_of(request)
     with door.reading() as connection:
         found = search(connection, one_more)
@@ -56,4 +53,4 @@ def search_workitems(request: Request, principal: WorkitemReader) -> Response:
     headers = warning(request, *texts)
     if not found:
         return Response(None, 204, headers)
-    return text_response(request, orjson.dumps(found[: query.limit]), media_type, headers=headers)
+    return models_response(request, form, found[: query.limit], headers)
