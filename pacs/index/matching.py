@@ -25,6 +25,7 @@ from pacs.index.ranges import date_range, datetime_range, time_range
 
 MAX_UIDS = 1000
 EMPTY = '""'
+_COMMON_NAMES = frozenset("nguyen tran pham hoang huynh phan truong dang duong thi van".split())
 _DEEPEST = 8
 _TAG = re.compile(r"[0-9A-F]{8}")
 
@@ -125,9 +126,15 @@ def moment_condition(day: tuple[str, str], moment: tuple[str, str], values: Valu
 
 
 def words_condition(column: str, value: str, values: Values) -> str | None:
-    """Fuzzy matching of names: the beginnings of words in any order; None when there are none."""
+    """Fuzzy matching of names: the beginnings of words in any order; None when there are none.
+
+    What half of all people are called is a whole word where another follows: to gather all words
+    that begin so would take ten times as long as the rest.
+    """
     words = ["".join(letter for letter in word if letter.isalnum()) for word in _words(value)]
-    query = " & ".join(f"{word}:*" for word in words if word)
+    *complete, last = [word for word in words if word] or [""]
+    beginnings = [word if word in _COMMON_NAMES else f"{word}:*" for word in complete]
+    query = " & ".join([*beginnings, f"{last}:*"]) if last else ""
     return f"{column} @@ to_tsquery('simple', {values.bind(query)})" if query else None
 
 

@@ -34,11 +34,17 @@ def search(
     connection: Connection,
     query: Query,
     scope: Scope = EVERYTHING,
+    *,
+    studies_url: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The matching data sets as DICOM JSON, newest study first. Raises QueryError."""
+    """The matching data sets as DICOM JSON, newest study first. Raises QueryError.
+
+    `studies_url`: what the Retrieve URL (0008,1190) of each begins with, which is left out
+    otherwise.
+    """
     if not 0 <= query.offset <= 10_000_000 or query.limit < 0:
         raise QueryError("limit/offset", "must not be negative, nor the offset over ten million")
-    statement = Statement(query, scope)
+    statement = Statement(query, scope, studies_url)
     rows = statement.part(connection, min(query.limit, MAX_LIMIT), query.offset)
     return statement.answers(connection, rows)
 

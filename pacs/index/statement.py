@@ -5,6 +5,8 @@ them than PostgreSQL takes to run them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -32,11 +34,12 @@ from pacs.index.matching import (
     words_condition,
 )
 from pacs.index.question import Query, Scope
-from pacs.index.ranges import same_form
+from pacs.index.ranges import date_range, same_form
 
 BATCH = 300
 _MODALITY = "00080060"
 _MODALITIES_IN_STUDY = "00080061"
+_STUDY_DATE, _FEW_DAYS = "00080020", timedelta(31)
 _PATIENT_NAME = "00100010"
 _MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
 
@@ -108,6 +111,14 @@ _UIDS: Mapping[Level, frozenset[str]] = {
     "SERIES": frozenset(("0020000D", "0020000E")),
     "IMAGE": frozenset(("0020000D", "0020000E", "00080018")),
 }
+_RETRIEVE_URL = "00081190"
+_PATH = (("/", "0020000D"), ("/series/", "0020000E"), ("/instances/", "00080018"))
+_PATHS: Mapping[Level, Sequence[tuple[str, str]]] = {
+    "PATIENT": (),
+    "STUDY": _PATH[:1],
+    "SERIES": _PATH[:2],
+    "IMAGE": _PATH,
+}
 _UNICODE = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _ALWAYS = frozenset(("00080005",))
 
@@ -115,13 +126,15 @@ _ALWAYS = frozenset(("00080005",))
 class Statement:
     """A query as SQL, and how its rows become answers."""
 
-    def __init__(self, query: Query, scope: Scope) -> None:
+    def __init__(self, query: Query, scope: Scope, studies_url: str | None = None) -> None:
+        """`studies_url`: under which each answer is said to be had (0008,1190)."""
         self.values = Values()
         keys = key_tree(query.matches)
         self._level = query.level
         self._where = _where(query, keys, scope, self.values)
         wanted = _wanted(query, keys)
-        self._wanted = sorted(wanted)
+        self._studies_url = studies_url
+        self._wanted = sorted(wanted if studies_url is None else wanted | {_RETRIEVE_URL})
         self._parts = [
             sql for level, sql in _PARTS.items() if (ATTRIBUTES[level] - COMPUTED.keys()) & wanted
         ]
@@ -201,6 +214,11 @@ class Statement:
         for tag, inner in self._items.items():
             if tag in held:
                 held[tag] = _only(held[tag], inner)
+        if self._studies_url is not None:
+            url = self._studies_url
+            for part, tag in _PATHS[self._level]:
+                url += part + held[tag]["Value"][0]
+            held[_RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
         return {tag: held[tag] for tag in self._wanted if tag in held}
 
     def _source(self) -> str:
@@ -283,7 +301,18 @@ def _condition(
         return json_condition(_PARTS[level], {tag: wanted}, values)
     if tag == _PATIENT_NAME and query.fuzzy and not is_open(wanted):
         return words_condition("studies.patient_name_words", wanted, values)
+    if tag == _MODALITIES_IN_STUDY and _few_days(query.matches.get(_STUDY_DATE, "")):
+        # The days select better; of a modality that is used every day PostgreSQL would gather
+        # all studies first.
+        key = replace(key, sql=f"({key.sql} || '{{}}')")
     return column_condition(tag, key, wanted, values)
+
+
+def _few_days(wanted: str) -> bool:
+    if is_open(wanted) or wanted.strip() == EMPTY or "\\" in wanted:
+        return False
+    first, last = date_range(_STUDY_DATE, wanted)
+    return first is not None and last is not None and last - first <= _FEW_DAYS
 
 
 def _wanted(query: Query, keys: Tree) -> frozenset[str]:

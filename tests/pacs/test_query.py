@@ -133,6 +133,8 @@ def test_keys_select(filled: Archive, matches: dict[str, str], expected: list[st
 
 def test_fuzzy_names_are_found_by_beginnings_in_any_order(filled: Archive) -> None:
     assert found(filled, {"PatientName": "duc nguy"}, fuzzy=True) == ["1.1"]
+    assert found(filled, {"PatientName": "nguyen duc"}, fuzzy=True) == ["1.1"]
+    assert found(filled, {"PatientName": "d van nguyen"}, fuzzy=True) == ["1.1"]
     assert found(filled, {"PatientName": "hoa"}, fuzzy=True) == ["1.2", "1.3"]
     assert found(filled, {"PatientName": "!!"}, fuzzy=True) == ["1.1", "1.2", "1.3"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -37,8 +37,7 @@ OF_STUDIES = frozenset(
 OF_SERIES = frozenset(
     "00080060 00080201 0008103E 0020000E 00200011 00201209 00400244 00400245 00400275".split()
 )
-STUDY, SERIES, IMAGE = "0020000D", "0020000E", "00080018"
-RETRIEVE_URL = "00081190"
+STUDY, SERIES = "0020000D", "0020000E"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,12 @@ def _answer(
     one_more = replace(query, include=_include(query, within), limit=query.limit + 1)
     door = door_of(request)
     with door.reading() as connection:
-        found = search(connection, one_more, principal.scope)
+        found = search(
+            connection,
+            one_more,
+            principal.scope,
+            studies_url=f"{base_url(request)}/dicomweb/studies",
+        )
     door.audit.record_once(
         principal.actor,
         "dicomweb.search",
@@ -124,7 +128,6 @@ def _answer(
     if not more and (found or not query.offset):
         headers["X-Total-Count"] = str(query.offset + len(found))
     del found[query.limit :]
-    _add_urls(f"{base_url(request)}/dicomweb/studies/", found, level)
     return models_response(request, form, found, headers)
 
 
@@ -179,19 +182,6 @@ def instances_of_series(request: Request, study: str, series: str, principal: Re
 def _fixed(within: Target) -> dict[str, str]:
     fixed = {STUDY: within.study}
     return fixed if within.series is None else fixed | {SERIES: within.series}
-
-
-def _add_urls(studies: str, found: list[dict[str, Any]], level: Level) -> None:
-    """Say of each data set where it can be had; its tags stay in order."""
-    for position, result in enumerate(found):
-        url = studies + result[STUDY]["Value"][0]
-        if level != "STUDY":
-            url += f"/series/{result[SERIES]['Value'][0]}"
-        if level == "IMAGE":
-            url += f"/instances/{result[IMAGE]['Value'][0]}"
-        located = {RETRIEVE_URL: {"vr": "UR", "Value": [url]}}
-        before = {tag: of for tag, of in result.items() if tag < RETRIEVE_URL}
-        found[position] = before | located | result
 
 
 def _warnings(request: Request, asked: Search, *, more: bool) -> dict[str, str]:
