@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Connection
 
 CHANNEL = "filmless"
-ACCESS_CHANNEL = "filmless_access"  # triggers of the database tell on it
+WITHDRAWN_CHANNEL = "filmless_withdrawn"  # triggers of the database tell on it
 Change = Literal["arrived", "complete", "triaged", "changed"]
 
 
@@ -22,8 +22,8 @@ class StudyEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessChanged:
-    """Somebody may have lost a right: an account, a session, a token or a link has changed."""
+class Withdrawn:
+    """Something may no longer be seen: a right was taken away, an instance replaced or rejected."""
 
 
 ARRIVED = f"""
@@ -41,18 +41,18 @@ def notify(connection: Connection, study_instance_uid: str, change: Change) -> N
     )
 
 
-async def listen(database_url: str) -> AsyncIterator[StudyEvent | AccessChanged]:
+async def listen(database_url: str) -> AsyncIterator[StudyEvent | Withdrawn]:
     """The events of all processes, as they commit; raises psycopg.OperationalError when cut off.
 
-    The first is AccessChanged: what changed before was not heard.
+    The first is Withdrawn: what changed before was not heard.
     """
     connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True)
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
-        await connection.execute(f"LISTEN {ACCESS_CHANNEL}")
-        yield AccessChanged()
+        await connection.execute(f"LISTEN {WITHDRAWN_CHANNEL}")
+        yield Withdrawn()
         async for notification in connection.notifies():
-            if notification.channel == ACCESS_CHANNEL:
-                yield AccessChanged()
+            if notification.channel == WITHDRAWN_CHANNEL:
+                yield Withdrawn()
             else:
                 yield StudyEvent(**json.loads(notification.payload))

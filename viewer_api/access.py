@@ -19,6 +19,7 @@ from starlette.responses import Response
 from pacs.index.query import Scope
 from pacs.links.share import ShareLink, find_link
 from pacs.people.permissions import LINK_PERMISSIONS, Permission, permissions
+from pacs.people.secrets import secret_hash
 from pacs.people.sessions import Session, find_session
 from pacs.people.tokens import SECRET_PREFIX, Token, authenticate_token
 from viewer_api.door import door_of
@@ -74,7 +75,7 @@ def authenticate(request: HTTPConnection) -> Principal | None:
             found = look(connection, secret)
             if found is not None:
                 principal, end = found
-                door.known.keep(secret, principal, end, turn)
+                door.known.keep(secret_hash(secret), principal, turn, end)
                 if principal.token is not None:
                     door.audit.record_once(
                         principal.actor, "token.used", address=address_of(request)
@@ -158,7 +159,7 @@ def _is_https(request: Request) -> bool:
 def _known(request: HTTPConnection) -> Principal | None:
     known = door_of(request).known
     for secret, _ in _secrets(request):
-        principal = known.find(secret)
+        principal = known.find(secret_hash(secret))
         if principal is not None:
             return replace(principal, address=address_of(request))
     return None

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from pacs.archive import Archive
 from pacs.audit.trail import AuditTrail
+from pacs.retrieve import StoredInstance
 from viewer_api import (
     audit,
     docs,
@@ -25,7 +26,7 @@ from viewer_api import (
     web,
     worklist,
 )
-from viewer_api.access import require_principal
+from viewer_api.access import Principal, require_principal
 from viewer_api.dicomweb import (
     bulkdata,
     capabilities,
@@ -44,7 +45,7 @@ from viewer_api.dicomweb import (
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
-from viewer_api.known import KnownPrincipals
+from viewer_api.known import Known
 from viewer_api.metrics import CountRequests, RequestCounts
 from viewer_api.problems import not_found
 from viewer_api.security import RequestChecks, SecurityHeaders
@@ -55,10 +56,15 @@ _DESCRIPTION = (
 )
 
 
+_PRINCIPALS_KNOWN = 1000
+_INSTANCES_KNOWN = 10_000
+
+
 def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     """The ASGI application on an open archive; `static` is where the built web lies."""
-    known = KnownPrincipals()
-    hub = EventHub(archive, known)
+    known = Known[Principal](_PRINCIPALS_KNOWN)
+    stored = Known[StoredInstance](_INSTANCES_KNOWN)
+    hub = EventHub(archive, (known, stored))
     lines = workitems_lines.Lines(archive)
 
     @asynccontextmanager
@@ -77,7 +83,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known, lines)
+    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known, stored, lines)
     app.state.counts = RequestCounts()
     app.state.static = static
     problems.install(app)

@@ -11,24 +11,28 @@ from starlette.requests import HTTPConnection
 
 from pacs.archive import Archive
 from pacs.audit.trail import AuditTrail
+from pacs.retrieve import StoredInstance
+from viewer_api.known import Known
 
 if TYPE_CHECKING:
+    from viewer_api.access import Principal
     from viewer_api.dicomweb.workitems_lines import Lines
     from viewer_api.events import EventHub
-    from viewer_api.known import KnownPrincipals
 
 
 @dataclass(frozen=True)
 class Door:
     """The archive behind the door, the trail of who came through it, and the live events.
 
-    `known`: who was let in a moment ago; `lines`: subscribers to workitems on the line.
+    `known`: who was let in a moment ago; `stored`: instances that were asked for a moment ago;
+    `lines`: subscribers to workitems on the line.
     """
 
     archive: Archive
     audit: AuditTrail
     events: EventHub
-    known: KnownPrincipals
+    known: Known[Principal]
+    stored: Known[StoredInstance]
     lines: Lines
 
     def reading(self) -> Connection:

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from anyio import to_thread
@@ -17,14 +18,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
-from pacs.events import AccessChanged, StudyEvent, listen
+from pacs.events import StudyEvent, Withdrawn, listen
 from pacs.index.query import Scope, scoped
 from pacs.index.question import EVERYTHING
 from pacs.index.tables import studies
 from pacs.worklist import WorklistItem, items
 from viewer_api.access import Reader
 from viewer_api.door import door_of
-from viewer_api.known import KnownPrincipals
+from viewer_api.known import Known
 from viewer_api.schemas import StudyChange, worklist_item
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Subscription:
 class EventHub:
     """Hears the events of all processes and passes each to the pages that may know of it."""
 
-    def __init__(self, archive: Archive, known: KnownPrincipals) -> None:
+    def __init__(self, archive: Archive, known: Sequence[Known[Any]]) -> None:
         self._archive = archive
         self._known = known
         self._subscriptions: set[Subscription] = set()
@@ -106,16 +107,20 @@ class EventHub:
         while True:
             try:
                 async for event in listen(self._archive.database_url):
-                    if isinstance(event, AccessChanged):
-                        self._known.listening(hears=True)
+                    if isinstance(event, Withdrawn):
+                        self._listening(hears=True)
                     else:
                         self._hear(event)
             except psycopg.OperationalError as error:
                 log.warning("live events: the database is out of reach: %s", error)
             finally:
-                self._known.listening(hears=False)
+                self._listening(hears=False)
             self._end_streams()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def _listening(self, *, hears: bool) -> None:
+        for known in self._known:
+            known.listening(hears=hears)
 
     def _hear(self, event: StudyEvent) -> None:
         if not self._subscriptions:

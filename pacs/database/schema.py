@@ -6,8 +6,8 @@ import pacs.devices
 import pacs.index.document_tables
 import pacs.index.tables
 import pacs.links.tables
-import pacs.people.rights
 import pacs.people.tables
+import pacs.withdrawal
 import pacs.workitems.tables  # noqa: F401
 from pacs.database.metadata import metadata
 

@@ -196,7 +196,7 @@ def test_what_a_model_owes_a_word_on(archive: Archive, make_file: MakeFile) -> N
 
 
 def test_listeners_hear_of_commits(archive: Archive, make_file: MakeFile) -> None:
-    async def heard() -> list[events.StudyEvent | events.AccessChanged]:
+    async def heard() -> list[events.StudyEvent | events.Withdrawn]:
         listening = events.listen(archive.database_url)
         found = [await asyncio.wait_for(anext(listening), 5)]
         await asyncio.to_thread(archive.ingest.receive, [make_file()], MODALITY)
@@ -213,7 +213,7 @@ def test_listeners_hear_of_commits(archive: Archive, make_file: MakeFile) -> Non
 
     began = time.monotonic()
     first, *rest = asyncio.run(heard())
-    assert first == events.AccessChanged()  # what changed before was not heard
+    assert first == events.Withdrawn()  # what changed before was not heard
     changes = [event.change for event in rest if isinstance(event, events.StudyEvent)]
     assert changes == ["arrived", "complete"]
     assert time.monotonic() - began < 10

@@ -1,10 +1,8 @@
-"""Whom the server knows for a moment, and when it asks the database again."""
+"""What the server knows for a moment, and when it asks the database again."""
 
 from datetime import UTC, datetime, timedelta
 
-from pacs.index.query import Scope
-from viewer_api.access import Principal
-from viewer_api.known import KNOWN_SECONDS, KnownPrincipals
+from viewer_api.known import KNOWN_SECONDS, Known
 
 
 class Clock:
@@ -17,27 +15,24 @@ class Clock:
         return self.now
 
 
-SOMEBODY = Principal("user:an", frozenset(), Scope())
-
-
-def test_nobody_is_known_unless_changes_are_heard_of() -> None:
-    known = KnownPrincipals()
-    known.keep("secret", SOMEBODY, None, known.turn())
-    assert known.find("secret") is None
+def test_nothing_is_known_unless_withdrawals_are_heard_of() -> None:
+    known = Known[str](10)
+    known.keep("key", "value", known.turn())
+    assert known.find("key") is None
     known.listening(hears=True)
-    known.keep("secret", SOMEBODY, None, known.turn())
-    assert known.find("secret") == SOMEBODY
+    known.keep("key", "value", known.turn())
+    assert known.find("key") == "value"
     assert known.find("another") is None
     known.listening(hears=False)
-    assert known.find("secret") is None
+    assert known.find("key") is None
 
 
-def test_known_for_a_moment_and_never_beyond_the_end() -> None:
+def test_known_for_a_moment_and_never_beyond_its_end() -> None:
     clock = Clock()
-    known = KnownPrincipals(clock)
+    known = Known[str](10, clock)
     known.listening(hears=True)
-    known.keep("long", SOMEBODY, datetime.now(UTC) + timedelta(hours=1), known.turn())
-    known.keep("short", SOMEBODY, datetime.now(UTC) + timedelta(seconds=2), known.turn())
+    known.keep("long", "value", known.turn(), datetime.now(UTC) + timedelta(hours=1))
+    known.keep("short", "value", known.turn(), datetime.now(UTC) + timedelta(seconds=2))
     clock.now += 1.5
     assert known.find("long") and known.find("short")
     clock.now += 0.6
@@ -46,19 +41,20 @@ def test_known_for_a_moment_and_never_beyond_the_end() -> None:
     assert not known.find("long")
 
 
-def test_a_change_while_the_database_was_asked_is_not_missed() -> None:
-    known = KnownPrincipals()
+def test_a_withdrawal_while_the_database_was_asked_is_not_missed() -> None:
+    known = Known[str](10)
     known.listening(hears=True)
     turn = known.turn()
-    known.forget()  # the right was lost after the database had answered
-    known.keep("secret", SOMEBODY, None, turn)
-    assert known.find("secret") is None
+    known.forget()  # after the database had answered
+    known.keep("key", "value", turn)
+    assert known.find("key") is None
 
 
 def test_the_oldest_make_room() -> None:
-    known = KnownPrincipals()
+    known = Known[int](1000)
     known.listening(hears=True)
     for number in range(1500):
-        known.keep(str(number), SOMEBODY, None, known.turn())
-    assert known.find("0") is None
-    assert known.find("1499") == SOMEBODY
+        known.keep(number, number, known.turn())
+    assert known.find(499) is None
+    assert known.find(500) == 500
+    assert known.find(1499) == 1499

@@ -177,3 +177,30 @@ def test_the_secret_of_a_link_is_a_token_for_its_study(hospital: Hospital) -> No
     with hospital.archive.engine.begin() as connection:
         revoke_link(connection, link.id, revoked_by="user:test")
     comes_about(lambda: viewer.get("/dicomweb/studies").status_code == 401)
+
+
+def test_a_frame_that_is_replaced_or_rejected_is_served_no_more(hospital: Hospital) -> None:
+    dataset = dcmread(file_of("CT_small.dcm"))
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID = generate_uid(), generate_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+    def receive() -> str:
+        out = BytesIO()
+        dataset.save_as(out, enforce_file_format=True)
+        hospital.archive.ingest.receive([out.getvalue()], Source("import", "test"))
+        return (
+            f"/dicomweb/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+            f"/instances/{dataset.SOPInstanceUID}/frames/1"
+        )
+
+    frame, octets = receive(), {"Accept": "application/octet-stream"}
+    machine = hospital.machine("admin")
+    for _ in range(3):
+        assert machine.get(frame, headers=octets).content == dataset.PixelData
+    dataset.PixelData = dataset.PixelData[::-1]
+    receive()
+    comes_about(lambda: machine.get(frame, headers=octets).content == dataset.PixelData)
+    assert machine.delete(f"/dicomweb/studies/{dataset.StudyInstanceUID}").status_code == 200
+    assert machine.get(frame, headers=octets).status_code == 404
+    assert machine.post(f"/dicomweb/studies/{dataset.StudyInstanceUID}/restore").status_code == 200
+    assert machine.get(frame, headers=octets).content == dataset.PixelData

@@ -19,7 +19,7 @@ from pacs.bulk import (
 )
 from pacs.dicom.header import is_video
 from pacs.dicom.layout import PIXEL_DATA_TAGS
-from pacs.retrieve import StoredInstance, instances, pixels
+from pacs.retrieve import StoredInstance, pixels
 from pacs.retrieve import frames as stored_frames
 from pacs.video import video_of
 from viewer_api.access import Principal, Reader
@@ -34,7 +34,16 @@ from viewer_api.dicomweb.multipart import (
     write_message,
 )
 from viewer_api.dicomweb.ranges import asked_part
-from viewer_api.dicomweb.resources import Target, accepted, negotiate, record_read, target, url_of
+from viewer_api.dicomweb.resources import (
+    Target,
+    accepted,
+    negotiate,
+    record_read,
+    stored_instance,
+    stored_instances,
+    target,
+    url_of,
+)
 from viewer_api.dicomweb.transfer_syntaxes import OCTETS, compression
 from viewer_api.door import door_of
 from viewer_api.problems import bad_request
@@ -111,10 +120,7 @@ def one_value(
     if tags is None:
         raise bad_request("invalid_path", f"{path[:80]!r} is no path to a value.")
     door = door_of(request)
-    with door.reading() as connection:
-        (stored,) = instances(
-            connection, study=study, series=series, instance=instance, scope=principal.scope
-        )
+    stored = stored_instance(request, principal, asked)
     found = bulk_value(door.archive, stored, tags)
     if found.value.encapsulated:
         numbers = [1] if is_video(stored.transfer_syntax_uid) else _numbers(stored)
@@ -176,14 +182,7 @@ def _offers(archive: Archive, found: BulkValue) -> list[Offer]:
 
 def _all(request: Request, principal: Principal, asked: Target) -> Response:
     door = door_of(request)
-    with door.reading() as connection:
-        found = instances(
-            connection,
-            study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
-            scope=principal.scope,
-        )
+    found = stored_instances(request, principal, asked)
     forms = [Offer(OCTETS, multipart=True, aliases=_compressions(found))]
     negotiate(request, forms)
     record_read(request, principal, "study.retrieved", asked.study)

@@ -12,7 +12,7 @@ from pacs.archive import Archive
 from pacs.dicom.codecs import Buffer
 from pacs.dicom.header import is_video
 from pacs.renditions import htj2k
-from pacs.retrieve import StoredInstance, check_frame, instances, uncompressed
+from pacs.retrieve import StoredInstance, check_frame, uncompressed
 from pacs.retrieve import frames as stored_frames
 from viewer_api.access import Reader
 from viewer_api.dicomweb.accept import Offer
@@ -29,6 +29,7 @@ from viewer_api.dicomweb.resources import (
     frame_numbers,
     negotiate,
     record_read,
+    stored_instance,
     target,
     url_of,
 )
@@ -89,16 +90,8 @@ def retrieve_frames(
     """
     asked = target(request, principal, study, series, instance)
     numbers = frame_numbers(frames)
-    door = door_of(request)
-    archive = door.archive
-    with door.reading() as connection:
-        stored = instances(
-            connection,
-            study=study,
-            series=series,
-            instance=instance,
-            scope=principal.scope,
-        )[0]
+    archive = door_of(request).archive
+    stored = stored_instance(request, principal, asked)
     if is_video(stored.transfer_syntax_uid):
         if numbers != [1]:
             raise Problem(406, "not_acceptable", "The frames of a video come together, as frame 1.")

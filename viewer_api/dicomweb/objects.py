@@ -15,7 +15,7 @@ from pacs.archive import Archive
 from pacs.dicom.header import is_video
 from pacs.dicom.transcoding import can_transcode
 from pacs.documents import Document, document, etag_of
-from pacs.retrieve import StoredInstance, instances, metadata, read_object
+from pacs.retrieve import StoredInstance, metadata, read_object
 from pacs.transcoded import TARGETS as TRANSCODED
 from pacs.transcoded import read_transcoded
 from viewer_api.access import Principal, Reader
@@ -28,7 +28,14 @@ from viewer_api.dicomweb.multipart import (
     part_start,
     write_message,
 )
-from viewer_api.dicomweb.resources import Target, negotiate, record_read, target, url_of
+from viewer_api.dicomweb.resources import (
+    Target,
+    negotiate,
+    record_read,
+    stored_instances,
+    target,
+    url_of,
+)
 from viewer_api.dicomweb.transfer_syntaxes import HTJ2K_LOSSLESS, is_lossless, is_native
 from viewer_api.door import door_of
 from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response, unchanged
@@ -126,16 +133,8 @@ def _ready(request: Request, found: Document, media_type: str) -> Response:
 
 
 def _objects(request: Request, principal: Principal, asked: Target) -> Response:
-    door = door_of(request)
-    archive = door.archive
-    with door.reading() as connection:
-        found = instances(
-            connection,
-            study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
-            scope=principal.scope,
-        )
+    archive = door_of(request).archive
+    found = stored_instances(request, principal, asked)
     one = asked.instance is not None
     # Objects that are stored in several ways may be sent in several, as the client takes them.
     kinds = {_kind(stored): stored for stored in found}

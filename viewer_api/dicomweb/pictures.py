@@ -13,7 +13,7 @@ from pacs.archive import Archive
 from pacs.dicom.header import is_video
 from pacs.dicom.rendering import MediaType
 from pacs.pictures import Look, rendered
-from pacs.retrieve import NotFound, StoredInstance, check_frame, instances
+from pacs.retrieve import NotFound, StoredInstance, check_frame
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.dicomweb.immutable import IMMUTABLE, not_modified
@@ -31,6 +31,7 @@ from viewer_api.dicomweb.resources import (
     frame_numbers,
     negotiate,
     record_read,
+    stored_instances,
     target,
     url_of,
 )
@@ -81,7 +82,7 @@ def rendered_instance(
     Of several frames the first, unless multipart is accepted; a video is what it is.
     """
     asked = target(request, principal, study, series, instance)
-    stored = _found(request, principal, asked)[0]
+    stored = stored_instances(request, principal, asked)[0]
     if is_video(stored.transfer_syntax_uid):
         return video_response(request, principal, asked, stored)
     count = stored.number_of_frames
@@ -105,7 +106,7 @@ def rendered_frames(
     """Frames as JPEG, PNG or WebP; `window`, `viewport` and `quality` say how."""
     asked = target(request, principal, study, series, instance)
     numbers = frame_numbers(frames)
-    stored = _found(request, principal, asked)[0]
+    stored = stored_instances(request, principal, asked)[0]
     if is_video(stored.transfer_syntax_uid):
         raise Problem(406, "not_acceptable", "The frames of a video come together, as a video.")
     for number in numbers:
@@ -149,22 +150,11 @@ def frame_thumbnail(
     return _thumbnail(request, principal, asked, frame_numbers(frames)[0])
 
 
-def _found(request: Request, principal: Principal, asked: Target) -> list[StoredInstance]:
-    with door_of(request).reading() as connection:
-        return instances(
-            connection,
-            study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
-            scope=principal.scope,
-        )
-
-
 def _thumbnail(request: Request, principal: Principal, asked: Target, number: int = 1) -> Response:
     view = thumbnail_view(request.query_params, _THUMBNAIL)
     # OHIF asks for multipart octets here and takes a JPEG; so nothing is refused.
     form = choose(_SINGLE, accepted(request)) or _SINGLE[0]
-    stored = _representative(_found(request, principal, asked))
+    stored = _representative(stored_instances(request, principal, asked))
     check_frame(stored, number)
     record_read(request, principal, "study.thumbnail", asked.study)
     return _one(request, asked, (stored, number), Look(form.kind, view, quality=80))
@@ -173,7 +163,7 @@ def _thumbnail(request: Request, principal: Principal, asked: Target, number: in
 def _all_pictures(request: Request, principal: Principal, asked: Target) -> Response:
     shown = [
         (stored, number)
-        for stored in _found(request, principal, asked)
+        for stored in stored_instances(request, principal, asked)
         if not is_video(stored.transfer_syntax_uid)
         for number in range(1, stored.number_of_frames + 1)
     ]

@@ -193,6 +193,7 @@ def _check(principal: Principal, code: str) -> None:
 
 
 def _record(door: Door, principal: Principal, action: str, rejection: Rejection) -> None:
+    door.stored.forget()
     door.audit.record(
         principal.actor,
         action,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from pacs.dicom.header import is_uid
-from pacs.retrieve import NotFound
+from pacs.retrieve import NotFound, StoredInstance, instances
 from viewer_api.access import Principal
 from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.door import base_url, door_of
@@ -55,6 +55,34 @@ def target(
         )
         raise NotFound(study)
     return Target(study, series, instance)
+
+
+def stored_instance(request: Request, principal: Principal, asked: Target) -> StoredInstance:
+    """The instance that the URL names. Raises NotFound."""
+    door = door_of(request)
+    key = asked, principal.scope
+    known = door.stored.find(key)
+    if known is not None:
+        return known
+    turn = door.stored.turn()
+    with door.reading() as connection:
+        (found,) = instances(
+            connection,
+            study=asked.study,
+            series=asked.series,
+            instance=asked.instance,
+            scope=principal.scope,
+        )
+    door.stored.keep(key, found, turn)
+    return found
+
+
+def stored_instances(request: Request, principal: Principal, asked: Target) -> list[StoredInstance]:
+    """The instances that the URL names, in order. Raises NotFound."""
+    if asked.instance is not None:
+        return [stored_instance(request, principal, asked)]
+    with door_of(request).reading() as connection:
+        return instances(connection, study=asked.study, series=asked.series, scope=principal.scope)
 
 
 def record_read(request: Request, principal: Principal, action: str, study: str) -> None:

@@ -12,7 +12,7 @@ from pacs.dicom.header import is_video
 from pacs.dicom.rendering import MediaType
 from pacs.dicom.scaling import View
 from pacs.pictures import Look, rendered
-from pacs.retrieve import StoredInstance, check_frame, instances
+from pacs.retrieve import StoredInstance, check_frame
 from pacs.transcoded import TARGETS
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer, choose
@@ -25,7 +25,13 @@ from viewer_api.dicomweb.looks import (
     size_within,
 )
 from viewer_api.dicomweb.objects import DICOM, can_become, single_object
-from viewer_api.dicomweb.resources import Target, frame_numbers, record_read, target
+from viewer_api.dicomweb.resources import (
+    Target,
+    frame_numbers,
+    record_read,
+    stored_instance,
+    target,
+)
 from viewer_api.dicomweb.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN
 from viewer_api.dicomweb.videos import video_offers, video_response
 from viewer_api.door import door_of
@@ -67,14 +73,7 @@ def wado(request: Request, principal: Reader) -> Response:
     """
     parameters = request.query_params
     asked = _asked(request, principal, parameters)
-    with door_of(request).reading() as connection:
-        stored = instances(
-            connection,
-            study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
-            scope=principal.scope,
-        )[0]
+    stored = stored_instance(request, principal, asked)
     accept = parameters.get("contentType") or request.headers.get("accept")
     if is_video(stored.transfer_syntax_uid) and choose(
         video_offers(stored.transfer_syntax_uid), accept

@@ -1,4 +1,4 @@
-"""Whose studies somebody may see; who has lost a right is told to the processes that let in."""
+"""Whose studies somebody may see; what may no longer be seen is told to the processes that show."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,19 +9,19 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# By triggers, so that no statement that takes a right away can forget to say so.
 _TELL = """
-CREATE FUNCTION filmless_tell_of_access() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION filmless_tell_of_withdrawal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_notify('filmless_access', '');
+  PERFORM pg_notify('filmless_withdrawn', '');
   RETURN NULL;
 END $$
 """
-_RIGHTS = {
+_STATEMENTS = {
     "users": "UPDATE OF role, disabled, institutions, full_name OR DELETE",
     "sessions": "UPDATE OR DELETE",
     "tokens": "UPDATE OF role, scopes, institutions, expires_at, revoked_at OR DELETE",
     "share_links": "UPDATE OF study_instance_uid, expires_at, revoked_at OR DELETE",
+    "instances": "DELETE OR TRUNCATE",
 }
 
 
@@ -38,8 +38,13 @@ def upgrade() -> None:
             ),
         )
     op.execute(_TELL)
-    for table, changes in _RIGHTS.items():
+    for table, changes in _STATEMENTS.items():
         op.execute(
-            f"CREATE TRIGGER tell_of_access AFTER {changes} ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION filmless_tell_of_access()"
+            f"CREATE TRIGGER tell_of_withdrawal AFTER {changes} ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION filmless_tell_of_withdrawal()"
         )
+    op.execute(
+        "CREATE TRIGGER tell_of_replacement AFTER UPDATE OF current ON instances "
+        "FOR EACH ROW WHEN (OLD.current AND NOT NEW.current) "
+        "EXECUTE FUNCTION filmless_tell_of_withdrawal()"
+    )
