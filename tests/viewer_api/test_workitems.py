@@ -1,7 +1,9 @@
 """UPS-RS: workitems made, changed, claimed, finished and canceled, and every refusal of it."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -535,3 +537,16 @@ def test_searching_and_paging(worklist: Worklist) -> None:
     assert (none.status_code, none.content) == (204, b"")
     for bad in ({"limit": "-1"}, {"PatientBirthDate": "gestern"}, {"NoSuchThing": "1"}):
         assert worklist.http.get("/dicomweb/workitems", params=bad).status_code == 400
+
+
+def test_the_example_of_the_documents(worklist: Worklist) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "workitems.md").read_text()
+    [example] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    uid = generate_uid()
+    answer = worklist.http.post(
+        f"/dicomweb/workitems?{uid}",
+        content=example.encode(),
+        headers={"Content-Type": DICOM_JSON},
+    )
+    assert answer.status_code == 201, answer.text
+    assert worklist.get(uid).WorklistLabel == "AI"
