@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import psycopg
 import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -17,6 +18,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from sqlalchemy import Connection, select
 
 from pacs.archive import Archive
+from pacs.database.engine import cursor_of, meaning_of
 from pacs.dicom import codecs
 from pacs.dicom.codecs import Buffer
 from pacs.dicom.header import is_video, read_attributes
@@ -82,6 +84,22 @@ _COLUMNS = select(
     tables.instances.c.frames,
 ).select_from(tables.instances.join(tables.series).join(tables.studies))
 
+_ONE = """
+SELECT instances.id, studies.study_instance_uid, series.series_instance_uid,
+  instances.sop_instance_uid, instances.sop_class_uid, instances.transfer_syntax_uid,
+  series.modality, instances.rows, instances.columns, instances.number_of_frames,
+  instances.object_key, instances.size, instances.dataset_start, instances.frames
+FROM instances
+JOIN series ON series.id = instances.series_ref
+JOIN studies ON studies.id = series.study_ref
+WHERE instances.sop_instance_uid = %(instance)s AND instances.current
+  AND series.series_instance_uid = %(series)s AND studies.study_instance_uid = %(study)s
+  AND (%(only)s::text IS NULL OR studies.study_instance_uid = %(only)s::text)
+  AND (%(institutions)s::text[] IS NULL OR EXISTS (
+    SELECT FROM series AS theirs WHERE theirs.study_ref = studies.id
+      AND theirs.institution_name = ANY(%(institutions)s::text[])))
+"""
+
 _ORDER = (
     tables.series.c.series_number.nulls_last(),
     tables.series.c.id,
@@ -109,6 +127,36 @@ def instances(
     if not found:
         raise NotFound(instance or series or study)
     return found
+
+
+def one_instance(
+    connection: Connection,
+    *,
+    study: str,
+    series: str,
+    instance: str,
+    scope: Scope = EVERYTHING,
+) -> StoredInstance:
+    """That instance as it stands now; raises NotFound.
+
+    Asked for each frame of a scroll: SQLAlchemy would take longer to build and to unpack this than
+    PostgreSQL takes to answer. Asked each time, too: an instance that was replaced, rejected or
+    moved out of somebody's sight a moment ago must not be served from memory.
+    """
+    asked = {
+        "study": study,
+        "series": series,
+        "instance": instance,
+        "only": scope.study_instance_uid,
+        "institutions": None if scope.institutions is None else list(scope.institutions),
+    }
+    try:
+        found = cursor_of(connection).execute(_ONE, asked).fetchone()
+    except psycopg.Error as error:
+        raise (meaning_of(error) or error) from error
+    if found is None:
+        raise NotFound(instance)
+    return StoredInstance(*found)
 
 
 def find_instance(

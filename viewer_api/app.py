@@ -87,6 +87,8 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     app.state.counts = RequestCounts()
     app.state.static = static
     problems.install(app)
+    # Routes are tried one after another, and frames are asked for by the thousand.
+    app.include_router(frames.router, prefix="/dicomweb")
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(_reading_room(), prefix="/api/v1")
@@ -116,7 +118,7 @@ def _reading_room() -> APIRouter:
 
 def _dicomweb() -> APIRouter:
     router = APIRouter()
-    for part in (search, objects, bulkdata, frames, pictures, wado_uri, store, rejection):
+    for part in (search, objects, bulkdata, pictures, wado_uri, store, rejection):
         router.include_router(part.router)
     for part in (workitems_search, workitems, workitems_subscriptions, workitems_lines):
         router.include_router(part.router)
