@@ -139,9 +139,8 @@ def one_instance(
 ) -> StoredInstance:
     """That instance as it stands now; raises NotFound.
 
-    Asked for each frame of a scroll: SQLAlchemy would take longer to build and to unpack this than
-    PostgreSQL takes to answer. Asked each time, too: an instance that was replaced, rejected or
-    moved out of somebody's sight a moment ago must not be served from memory.
+    Each image of a scroll is asked for first by this: SQLAlchemy would take longer to build and to
+    unpack it than PostgreSQL takes to answer.
     """
     asked = {
         "study": study,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from pacs.dicom.header import is_uid
-from pacs.retrieve import NotFound, StoredInstance, instances
+from pacs.retrieve import NotFound, StoredInstance, instances, one_instance
 from viewer_api.access import Principal
 from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.door import base_url, door_of
@@ -66,11 +66,11 @@ def stored_instance(request: Request, principal: Principal, asked: Target) -> St
         return known
     turn = door.stored.turn()
     with door.reading() as connection:
-        (found,) = instances(
+        found = one_instance(
             connection,
             study=asked.study,
-            series=asked.series,
-            instance=asked.instance,
+            series=str(asked.series),
+            instance=str(asked.instance),
             scope=principal.scope,
         )
     door.stored.keep(key, found, turn)
