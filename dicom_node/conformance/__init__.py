@@ -18,10 +18,6 @@ from dicom_node.services.suboperations import (
     PENDING_EVERY_SECONDS,
 )
 from dicom_node.tls import CIPHERS
-from dicom_node.upper_layer.associate_pdus import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-)
 from dicom_node.upper_layer.association import MAX_IDENTIFIER_BYTES
 from dicom_node.upper_layer.fragments import LONGEST_PDU_BYTES
 from dicom_node.upper_layer.proposal import APPLICATION_CONTEXT, DEFAULT_MAX_PDU_BYTES
@@ -29,6 +25,7 @@ from dicom_node.upper_layer.requestor import MAX_CONTEXTS
 from dicom_node.upper_layer.timeouts import SLOWEST_BYTES_A_SECOND, Timeouts
 from dicom_node.worker import FIRST_WAIT, LONGEST_WAIT
 from pacs.devices import DEFAULT_CHARACTER_SET
+from pacs.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.settings import Settings
 
 

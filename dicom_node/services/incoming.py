@@ -1,7 +1,6 @@
 """An object on its way in by C-STORE: its file meta information, its bytes, its status."""
 
 import logging
-import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,12 +11,8 @@ from dicom_node.dimse import (
     PROCESSING_FAILURE,
     SUCCESS,
 )
-from dicom_node.upper_layer.associate_pdus import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-)
 from pacs.database.errors import DatabaseError
-from pacs.dicom.part10 import PREAMBLE
+from pacs.dicom import part10
 from pacs.ingest import Ingest, IngestError, Intake, NotAsAnnounced, Source, TooLarge
 from storage.errors import StoreError
 
@@ -126,33 +121,10 @@ class IncomingObject:
 
 
 def file_meta(announced: Announcement) -> bytes:
-    """Preamble and file meta information (PS3.10 7.1) for a data set as it was announced.
-
-    Says nothing of the sender, so that the same object from another sender is the same bytes.
-    """
-    elements = (
-        b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01"
-        + _uid(0x0002, announced.sop_class_uid)
-        + _uid(0x0003, announced.sop_instance_uid)
-        + _uid(0x0010, announced.transfer_syntax_uid)
-        + _OURSELVES
+    """Preamble and file meta information for a data set as it was announced."""
+    return part10.file_meta(
+        announced.sop_class_uid, announced.sop_instance_uid, announced.transfer_syntax_uid
     )
-    group_length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements))
-    return PREAMBLE + group_length + elements
-
-
-def _uid(element: int, uid: str) -> bytes:
-    return _element(element, b"UI", uid.encode("ascii", "replace"), b"\0")
-
-
-def _element(element: int, vr: bytes, value: bytes, padding: bytes) -> bytes:
-    value += padding * (len(value) % 2)
-    return struct.pack("<HH2sH", 0x0002, element, vr, len(value)) + value
-
-
-_OURSELVES = _uid(0x0012, IMPLEMENTATION_CLASS_UID) + _element(
-    0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode(), b" "
-)
 
 
 def _answer_for(failure: Exception) -> Answer:

@@ -28,11 +28,7 @@ from dicom_node.upper_layer.proposal import (
     UserIdentity,
     Window,
 )
-
-# A UUID-derived UID (PS3.5 B.2) of this program; no version beside it, so that what is stored does
-# not depend on when it came.
-IMPLEMENTATION_CLASS_UID = "2.25.305829450176559680016287969273894315955"
-IMPLEMENTATION_VERSION_NAME = "FILMLESS"
+from pacs.dicom.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 

@@ -8,6 +8,10 @@ from pacs.dicom.layout import LONG_VRS
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 MAX_FILE_META_BYTES = 1 << 20
+# A UUID-derived UID (PS3.5 B.2) of this program; no version beside it, so that what is stored does
+# not depend on when it came.
+IMPLEMENTATION_CLASS_UID = "2.25.305829450176559680016287969273894315955"
+IMPLEMENTATION_VERSION_NAME = "FILMLESS"
 
 _GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 _TRANSFER_SYNTAX_UID = (0x0002, 0x0010)
@@ -71,3 +75,33 @@ def _bounded(view: memoryview) -> FileMeta | None:
     if len(view) > MAX_FILE_META_BYTES:
         raise NotDicom("the file meta information is over 1 MiB long")
     return None
+
+
+def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Preamble and file meta information (PS3.10 7.1) for a data set that came without.
+
+    Says nothing of the sender, so that the same object from another sender is the same bytes.
+    """
+    elements = (
+        b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01"
+        + _uid(0x0002, sop_class_uid)
+        + _uid(0x0003, sop_instance_uid)
+        + _uid(0x0010, transfer_syntax_uid)
+        + _OURSELVES
+    )
+    group_length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements))
+    return PREAMBLE + group_length + elements
+
+
+def _uid(element: int, uid: str) -> bytes:
+    return _element(element, b"UI", uid.encode("ascii", "replace"), b"\0")
+
+
+def _element(element: int, vr: bytes, value: bytes, padding: bytes) -> bytes:
+    value += padding * (len(value) % 2)
+    return struct.pack("<HH2sH", 0x0002, element, vr, len(value)) + value
+
+
+_OURSELVES = _uid(0x0012, IMPLEMENTATION_CLASS_UID) + _element(
+    0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode(), b" "
+)

@@ -136,9 +136,12 @@ def test_parts_of_other_types_are_refused(hospital: Hospital) -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "status"),
     [
-        ("application/dicom", b"x", 415),
+        ("application/dicom", b"", 400),
+        ("application/octet-stream", b"x", 415),
+        ("image/jpeg", b"x", 415),
+        ('multipart/related; type="text/html"; boundary=b', b"x", 415),
         ("multipart/form-data; boundary=b", b"x", 415),
-        ('multipart/related; type="application/dicom+json"; boundary=b', b"x", 415),
+        ('multipart/related; type="application/dicom+json"; boundary=b', b"x", 400),
         ("", b"x", 415),
         ('multipart/related; type="application/dicom"', b"x", 400),
         ("multipart/related; boundary=" + "b" * 90, b"x", 400),
@@ -198,3 +201,25 @@ def test_an_object_over_the_limit_is_refused_and_the_next_one_taken(
     assert answer.status_code == 202
     assert reasons(answer) == [0xA700]
     assert [item["00081155"]["Value"][0] for item in items(answer, "00081199")] == [uid_of(small)]
+
+
+def test_a_body_may_be_one_object(hospital: Hospital) -> None:
+    content = new_object()
+    answer = send(hospital, content, kind="application/dicom")
+    assert answer.status_code == 200, answer.text
+    assert [item["00081155"]["Value"][0] for item in items(answer, "00081199")] == [uid_of(content)]
+    answer = send(hospital, content[:5000], kind="application/dicom")
+    assert (answer.status_code, reasons(answer)) == (409, [0xC000])
+    assert items(answer, "00081198")[0]["00000902"]["Value"][0]
+
+
+def test_other_bytes_under_a_known_uid_are_stored_with_a_warning(hospital: Hospital) -> None:
+    content = new_object(SOPInstanceUID=generate_uid())
+    assert send(hospital, body([content])).status_code == 200
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    dataset.SeriesDescription = "another"
+    file = io.BytesIO()
+    dataset.save_as(file)
+    answer = send(hospital, body([file.getvalue()]))
+    assert answer.status_code == 202
+    assert items(answer, "00081199")[0]["00081196"]["Value"] == [0xB000]

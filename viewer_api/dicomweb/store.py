@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from pacs.database.errors import DatabaseError
-from pacs.ingest import (
-    InvalidUid,
-    MissingAttribute,
-    OtherStudy,
-    Received,
-    Source,
-    TooLarge,
-)
+from pacs.archive import Archive
+from pacs.ingest import Source
 from pacs.people.permissions import Permission
-from storage.errors import StoreError, StoreFull
 from viewer_api.access import Principal, allow
+from viewer_api.dicomweb.assembly import JSON, XML, Assembly
 from viewer_api.dicomweb.multipart import (
     MultipartError,
     MultipartParser,
     boundary_of,
     parse_content_type,
 )
-from viewer_api.dicomweb.resources import Target, target, url_of
-from viewer_api.dicomweb.storing import DICOM, Commits, Objects, Outcome, parts_of, pour
+from viewer_api.dicomweb.resources import negotiate, target
+from viewer_api.dicomweb.store_answers import FORMS, answer
+from viewer_api.dicomweb.storing import (
+    DICOM,
+    Commits,
+    Objects,
+    Outcome,
+    Parts,
+    parts_of,
+    pour,
+)
 from viewer_api.door import door_of
-from viewer_api.problems import Problem, bad_request, problem_of
+from viewer_api.problems import Problem, bad_request
 
 router = APIRouter(tags=["DICOMweb store"])
-
-# Failure reasons, PS3.18 table 10.5.3-1 and PS3.4 table B.2-1.
-PROCESSING_FAILURE = 0x0110
-OUT_OF_RESOURCES = 0xA700
-DATA_SET_MISMATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
 
 Writer = Annotated[Principal, Depends(allow(Permission.STORE))]
 
@@ -60,39 +56,73 @@ async def store_in_study(request: Request, study: str, principal: Writer) -> Res
 
 
 async def _store(request: Request, principal: Principal, study: str | None) -> Response:
-    parser = _parser(request.headers.get("content-type", ""))
-    archive = door_of(request).archive
+    form = negotiate(request, FORMS)
+    media_type, parser = _message(request.headers.get("content-type", ""))
     source = Source("stow", principal.actor, principal.address)
-    parts = Objects(archive, source, Commits(study))
     with ThreadPoolExecutor(1, thread_name_prefix="stow") as thread:
         in_thread = partial(asyncio.get_running_loop().run_in_executor, thread)
+        parts = await in_thread(_parts, door_of(request).archive, source, study, media_type)
+        take, ended = _reading(parser, parts, media_type)
         try:
-            await pour(request.stream(), parts_of(parser, parts), thread)
-            parser.close()
-            outcome = await in_thread(parts.finish)
+            await pour(request.stream(), take, thread)
+            await in_thread(ended)
+            outcome = await in_thread(partial(parts.finish, whole=True))
         except (MultipartError, ClientDisconnect) as error:
-            outcome = await in_thread(parts.finish)
+            outcome = await in_thread(partial(parts.finish, whole=False))
             if not outcome.stored:
                 raise _unreadable(error) from error
             outcome.failed.append(error)
         finally:
             await in_thread(parts.close)
     await to_thread.run_sync(_record, request, principal, outcome)
-    return _answer(request, outcome, study)
+    return answer(request, form, outcome, study)
 
 
-def _parser(content_type: str) -> MultipartParser:
+def _message(content_type: str) -> tuple[str, MultipartParser | None]:
+    """The media type of what the body holds, and the parser of a body in parts.
+
+    Raises 415 for what is neither, and 400 for a message without a boundary.
+    """
     media_type, parameters = parse_content_type(content_type)
-    if media_type != "multipart/related" or parameters.get("type", DICOM).lower() != DICOM:
+    root = media_type
+    if media_type == "multipart/related":
+        root = parse_content_type(parameters.get("type", DICOM))[0]
+    if root not in (DICOM, JSON, XML):
         raise Problem(
             415,
             "unsupported_media_type",
-            'Objects are stored as multipart/related; type="application/dicom".',
+            f"Instances are stored as {DICOM}, {JSON} or {XML}, each of them also as the type of "
+            "multipart/related.",
         )
     try:
-        return MultipartParser(boundary_of(parameters))
-    except (MultipartError, ClientDisconnect) as error:
+        return root, None if root == media_type else MultipartParser(boundary_of(parameters))
+    except MultipartError as error:
         raise _unreadable(error) from error
+
+
+def _parts(archive: Archive, source: Source, study: str | None, media_type: str) -> Parts:
+    commits = Commits(study)
+    if media_type == DICOM:
+        return Objects(archive, source, commits)
+    return Assembly(archive, source, commits, media_type)
+
+
+def _reading(
+    parser: MultipartParser | None, parts: Parts, media_type: str
+) -> tuple[Callable[[bytes], None], Callable[[], None]]:
+    """What to do with the next bytes of the body, and at its end. Either raises MultipartError."""
+    if parser is not None:
+        return parts_of(parser, parts), parser.close
+    begun = False
+
+    def take(data: bytes) -> None:
+        nonlocal begun
+        if data and not begun:
+            parts.begin({"content-type": media_type})
+            begun = True
+        parts.write(data)
+
+    return take, parts.end
 
 
 def _unreadable(error: MultipartError | ClientDisconnect) -> Problem:
@@ -121,77 +151,3 @@ def _record(request: Request, principal: Principal, outcome: Outcome) -> None:
             detail={"instances": len(outcome.failed)},
             address=principal.address,
         )
-
-
-def _answer(request: Request, outcome: Outcome, study: str | None) -> Response:
-    if not outcome.stored and outcome.failed:
-        _raise_if_temporary(outcome.failed)
-    if not outcome.stored and not outcome.failed:
-        raise bad_request("no_instances", "The body holds no instance.")
-    body: dict[str, Any] = {}
-    uid = study or (outcome.stored[0].study_instance_uid if outcome.stored else None)
-    if uid is not None:
-        body["00081190"] = _element("UR", url_of(request, Target(uid)))
-    if outcome.stored:
-        items = [_stored_item(request, received) for received in outcome.stored]
-        body["00081199"] = {"vr": "SQ", "Value": items}
-    named, unnamed = _failures(outcome.failed)
-    if named:
-        body["00081198"] = {"vr": "SQ", "Value": named}
-    if unnamed:
-        body["0008119A"] = {"vr": "SQ", "Value": unnamed}
-    status = 200 if not outcome.failed else 202 if outcome.stored else 409
-    return Response(orjson.dumps(body), status, media_type="application/dicom+json")
-
-
-def _raise_if_temporary(failed: list[Exception]) -> None:
-    """Where nothing could be kept for a reason that will pass, the whole request may come again."""
-    for error in failed:
-        if isinstance(error, StoreError | DatabaseError):
-            raise problem_of(error)
-
-
-def _stored_item(request: Request, received: Received) -> dict[str, Any]:
-    where = Target(
-        received.study_instance_uid, received.series_instance_uid, received.sop_instance_uid
-    )
-    return {
-        "00081150": _element("UI", received.sop_class_uid),
-        "00081155": _element("UI", received.sop_instance_uid),
-        "00081190": _element("UR", url_of(request, where)),
-    }
-
-
-def _failures(failed: list[Exception]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Items of Failed SOP Sequence, and of Other Failures Sequence for what has no name."""
-    named, unnamed = [], []
-    for error in failed:
-        reason = {"00081197": _element("US", _reason(error))}
-        uid = getattr(error, "sop_instance_uid", None)
-        if uid:
-            identity = {"00081155": _element("UI", uid)}
-            sop_class = getattr(error, "sop_class_uid", None)
-            if sop_class:
-                identity["00081150"] = _element("UI", sop_class)
-            named.append(identity | reason)
-        else:
-            unnamed.append(reason)
-    return named, unnamed
-
-
-def _reason(error: Exception) -> int:
-    match error:
-        case StoreFull():
-            return OUT_OF_RESOURCES
-        case StoreError() | DatabaseError():
-            return PROCESSING_FAILURE
-        case TooLarge():
-            return OUT_OF_RESOURCES
-        case MissingAttribute() | InvalidUid() | OtherStudy():
-            return DATA_SET_MISMATCH
-        case _:
-            return CANNOT_UNDERSTAND
-
-
-def _element(vr: str, value: object) -> dict[str, Any]:
-    return {"vr": vr, "Value": [value]}

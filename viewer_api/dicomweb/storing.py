@@ -60,8 +60,9 @@ class Parts(Protocol):
     def end(self) -> None:
         """It is whole."""
 
-    def finish(self) -> Outcome:
-        """The message is at its end; waits until every whole part is safe or refused."""
+    def finish(self, *, whole: bool) -> Outcome:
+        """The message is at its end, or (not `whole`) broke off; waits until every object that
+        has come is safe or refused."""
 
     def close(self) -> None:
         """Drop what did not end."""
@@ -143,8 +144,8 @@ class Objects:
         if intake is not None:
             self._commits.add(intake)
 
-    def finish(self) -> Outcome:
-        """Wait for all commits."""
+    def finish(self, *, whole: bool) -> Outcome:
+        """Wait for all commits; an object that did not end is dropped."""
         return self._commits.finish()
 
     def close(self) -> None:
