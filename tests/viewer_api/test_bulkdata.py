@@ -10,6 +10,8 @@ import httpx2
 import pydicom
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import (
     UID,
@@ -20,6 +22,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from pacs.bulk import parse_path
 from pacs.ingest import Received, Source
 from tests.plugins.hospital import CT, RADIOGRAPH, Hospital, file_of
 
@@ -227,6 +230,17 @@ def test_what_is_no_value_is_refused(
         answer = machine.get(f"{path_of(received)}/bulkdata/{path}")
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@given(st.text(max_size=60) | st.text("0123456789ABCDEFabcdef/", max_size=60))
+def test_any_path_is_read_or_refused(text: str) -> None:
+    found = parse_path(text)
+    if found is not None:
+        assert len(found) % 2 == 1
+        again = "/".join(
+            str(part) if position % 2 else f"{part:08X}" for position, part in enumerate(found)
+        )
+        assert again == text.upper()
 
 
 def test_a_share_link_opens_no_other_study(hospital: Hospital, stored: dict[str, Received]) -> None:

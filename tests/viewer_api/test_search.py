@@ -1,5 +1,7 @@
 """QIDO-RS: what it finds, how it pages, what it refuses."""
 
+from contextlib import closing
+from http.client import HTTPConnection
 from xml.etree import ElementTree
 
 import httpx2
@@ -145,6 +147,42 @@ def test_a_question_that_cannot_be_answered_is_400(machine: httpx2.Client, query
     answer = machine.get(f"/dicomweb/studies?{query}")
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "&".join(f"a{number}=1" for number in range(10_000)),
+        "&".join("includefield=PatientName" for _ in range(10_000)),
+        "PatientName=" + "%F0%9F%92%80" * 3000,
+    ],
+)
+def test_ten_thousand_parameters_are_refused(hospital: Hospital, query: str) -> None:
+    with closing(HTTPConnection(hospital.url.removeprefix("http://"))) as client:
+        headers = {"Authorization": f"Bearer {hospital.tokens['service']}"}
+        client.request("GET", f"/dicomweb/studies?{query}", headers=headers)
+        answer = client.getresponse()
+        assert answer.status in (400, 414), answer.read()
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["%00", "Nguy%E1%BB%85n'%20OR%201=1--", "%F0%9F%92%80", "%C3%28", "\\*?[", "%25%25s%28v0%29s"],
+)
+@pytest.mark.parametrize("fuzzy", ["true", "false"])
+def test_hostile_names_find_nothing_and_break_nothing(
+    machine: httpx2.Client, name: str, fuzzy: str
+) -> None:
+    for key in (
+        "PatientName",
+        "StudyDescription",
+        "PatientID",
+        "Manufacturer",
+        "00400275.00400007",
+    ):
+        answer = machine.get(f"/dicomweb/studies?{key}={name}x&fuzzymatching={fuzzy}")
+        assert answer.status_code in (200, 400), answer.text
 
 
 @pytest.mark.parametrize("path", ["/studies/abc/series", "/studies/1.x/instances", "/studies/1/x"])
