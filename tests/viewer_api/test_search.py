@@ -152,8 +152,8 @@ def test_a_question_that_cannot_be_answered_is_400(machine: httpx2.Client, query
 @pytest.mark.parametrize(
     "query",
     [
-        "&".join(f"a{number}=1" for number in range(10_000)),
-        "&".join("includefield=PatientName" for _ in range(10_000)),
+        "&".join(["a=1"] * 10_000),
+        "&".join(["a="] * 10_000),
         "PatientName=" + "%F0%9F%92%80" * 3000,
     ],
 )
