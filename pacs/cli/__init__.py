@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pacs.cli import archive, conformance, demo, devices, models, people, rejected, serving
+from pacs.cli import archive, conformance, demo, devices, export, models, people, rejected, serving
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("serve")(serving.serve)
 app.command("demo")(demo.demo)
 app.command("import")(archive.import_)
+app.command("export")(export.export)
 app.command("status")(archive.status)
 app.command("reindex")(archive.reindex)
 app.command("scrub")(archive.scrub)

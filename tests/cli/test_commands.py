@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_help_is_quick_and_names_every_command() -> None:
         told = subprocess.run([*PACS, "--help"], capture_output=True, text=True, check=True)
         took.append(time.monotonic() - started)
     for command in (
-        *("serve", "demo", "import", "reindex", "scrub", "status", "conformance"),
+        *("serve", "demo", "import", "export", "reindex", "scrub", "status", "conformance"),
         *("users", "tokens", "devices", "models"),
     ):
         assert f" {command} " in told.stdout
@@ -211,6 +212,29 @@ def test_objects_are_imported_once_found_sound_and_indexed_again(
     with psycopg.connect(database_url) as connection:
         connection.execute("TRUNCATE patients, studies, series, instances CASCADE")
     assert json.loads(pacs("reindex", "--json").stdout)["outcomes"] == {"stored": 1}
+
+
+def test_studies_are_exported_as_media_and_each_time_on_record(
+    pacs: Run, tmp_path: Path, database_url: str
+) -> None:
+    pacs("import", str(CT))
+    study = str(pydicom.dcmread(CT, stop_before_pixels=True).StudyInstanceUID)
+    zipped, folder = tmp_path / "media.zip", tmp_path / "media"
+    told = pacs("export", study, "--to", str(zipped), "--json")
+    assert json.loads(told.stdout) == {"to": str(zipped), "studies": 1, "objects": 1}
+    pacs("export", study, "--to", str(folder))
+    with zipfile.ZipFile(zipped) as media:
+        assert media.read("DICOM/S0000001/I0000001") == CT.read_bytes()
+        assert {name for name in media.namelist() if "/" not in name} == {
+            file.name for file in folder.iterdir() if file.is_file()
+        }
+    assert "no object 1.2.3" in pacs("export", "1.2.3", "--to", str(zipped), status=1).stderr
+    assert "not an empty" in pacs("export", study, "--to", str(folder), status=1).stderr
+    with psycopg.connect(database_url) as connection:
+        asked = "SELECT actor, study_instance_uid FROM audit_events WHERE action = 'study.exported'"
+        events = connection.execute(asked).fetchall()
+    assert [event[1] for event in events[:2]] == [study, study]
+    assert events[0][0].startswith("console:")
 
 
 def test_an_altered_object_is_found(pacs: Run, database_url: str) -> None:

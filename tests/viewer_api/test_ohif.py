@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pacs.settings import Settings
+from pacs.settings import load_settings
 from tests.plugins.hospital import CT, RADIOGRAPH, Hospital
 
 RELEASE = "3.13.2-0a1b2c3d"
@@ -120,5 +120,5 @@ def test_a_viewer_that_is_not_installed_says_so(hospital: Hospital) -> None:
 
 
 def test_where_it_lies_is_a_setting(tmp_path: Path) -> None:
-    assert Settings(data_dir=tmp_path).ohif_folder == tmp_path / "ohif"
-    assert Settings(data_dir=tmp_path, ohif_dir=tmp_path / "o").ohif_folder == tmp_path / "o"
+    assert load_settings(data_dir=tmp_path).ohif_folder == tmp_path / "ohif"
+    assert load_settings(data_dir=tmp_path, ohif_dir=tmp_path / "o").ohif_folder == tmp_path / "o"

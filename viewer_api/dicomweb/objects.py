@@ -20,6 +20,7 @@ from pacs.transcoded import TARGETS as TRANSCODED
 from pacs.transcoded import read_transcoded
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer
+from viewer_api.dicomweb.media import media, wants_media
 from viewer_api.dicomweb.models import FORMS, XML, xml_response
 from viewer_api.dicomweb.multipart import (
     PART_STOP,
@@ -47,8 +48,14 @@ DICOM = "application/dicom"
 
 @router.get("/studies/{study}", summary="Retrieve a study")
 def study_objects(request: Request, study: str, principal: Reader) -> Response:
-    """Every instance of the study: byte for byte as it was sent, or transcoded where asked."""
-    return _objects(request, principal, target(request, principal, study))
+    """Every instance of the study: byte for byte as it was sent, or transcoded where asked.
+
+    As `application/zip`: DICOM media with a DICOMDIR and a page that shows them without a server.
+    """
+    asked = target(request, principal, study)
+    if wants_media(request):
+        return media(request, principal, asked)
+    return _objects(request, principal, asked)
 
 
 @router.get("/studies/{study}/series/{series}", summary="Retrieve a series")

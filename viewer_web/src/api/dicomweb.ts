@@ -6,6 +6,9 @@ const instance = (study: string, seriesUID: string, sop: string) => `${series(st
 /** The study in the OHIF viewer. */
 export const ohifUrl = (study: string) => `/ohif/viewer?StudyInstanceUIDs=${study}`;
 
+/** The study as DICOM media in a ZIP, with a page that shows it offline. */
+export const mediaUrl = (study: string) => `/dicomweb/studies/${study}?accept=application/zip`;
+
 export const metadataUrl = (study: string, seriesUID: string) => `${series(study, seriesUID)}/metadata`;
 export const thumbnailUrl = (study: string, seriesUID: string, sop: string) =>
   `${instance(study, seriesUID, sop)}/thumbnail`;

@@ -174,6 +174,8 @@ export const en = {
     light: 'Light images',
     ohif: 'Open in OHIF',
     ohifShort: 'OHIF',
+    download: 'Download',
+    downloadLong: 'Download as DICOM media (ZIP), with a viewer page for use without a network',
     series: 'Series',
     seriesOf: 'Series {{number}}',
     documents: 'Documents',

@@ -175,6 +175,8 @@ export const vi: Messages = {
     light: 'Ảnh nhẹ',
     ohif: 'Mở bằng OHIF',
     ohifShort: 'Xem OHIF',
+    download: 'Tải về',
+    downloadLong: 'Tải về dạng đĩa DICOM (ZIP), kèm trang xem không cần mạng',
     series: 'Các loạt ảnh',
     seriesOf: 'Loạt {{number}}',
     documents: 'Tài liệu',

@@ -1,8 +1,8 @@
-import { ChevronDown, ChevronLeft, ChevronUp, Layers, Share2, TriangleAlert } from 'lucide-react';
+import { ChevronDown, ChevronLeft, ChevronUp, Download, Layers, Share2, TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
 
-import { ohifUrl } from '../api/dicomweb';
+import { mediaUrl, ohifUrl } from '../api/dicomweb';
 import type { WorklistItem } from '../api/types';
 import { useSession } from '../app/SignedIn';
 import { useWords } from '../i18n/format';
@@ -37,6 +37,18 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
         >
           <Layers aria-hidden="true" />
           <span className="wide-only">{t('study.ohifShort')}</span>
+        </a>
+      )}
+      {study !== undefined && (
+        <a
+          className="button button-quiet button-icon"
+          href={mediaUrl(study.studyInstanceUID)}
+          download
+          title={t('study.downloadLong')}
+          aria-label={t('study.download')}
+          data-testid="study-download"
+        >
+          <Download aria-hidden="true" />
         </a>
       )}
       {study !== undefined && onBack !== null && (
