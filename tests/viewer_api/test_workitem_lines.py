@@ -10,7 +10,7 @@ import pytest
 import websockets
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from websockets.sync.client import connect
 
 from pacs.archive import Archive, open_archive
@@ -319,6 +319,29 @@ def test_what_is_reported_while_the_database_forgets_us_is_sent_later(
         assert cut == 1
         worklist.claim(uid)
         assert report(line, 15).ProcedureStepState == "IN PROGRESS"
+
+
+def test_a_line_outlives_the_database(
+    worklist: Worklist, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewer_api.dicomweb.workitems_lines.CHECK_SECONDS", 0.2)
+    uid = worklist.create()
+    worklist.subscribe(uid, "WATCHER")
+    name = archive.engine.url.database
+    admin = create_engine(archive.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with worklist.line("WATCHER") as line, admin.connect() as connection:
+        assert report(line)
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n"),
+            {"n": name},
+        )
+        assert worklist.http.get(f"/dicomweb/workitems/{uid}").status_code == 503
+        assert silent(line, 1)
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+        worklist.claim(uid)
+        assert report(line, 15).ProcedureStepState == "IN PROGRESS"
+    admin.dispose()
 
 
 def test_who_may_open_a_line(hospital: Hospital) -> None:

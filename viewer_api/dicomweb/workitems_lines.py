@@ -48,7 +48,9 @@ CHECK_SECONDS = 30.0
 # uvicorn pings every 20 seconds and waits 20 for the answer: what is older has arrived.
 ARRIVED_SECONDS = 50.0
 _RETRY_SECONDS = 2.0
+_FAREWELL_SECONDS = 2.0
 _AT_ONCE = 100
+_DATABASE_TROUBLE = (DatabaseError, OperationalError)
 _LINES_PER_PROCESS = 500
 
 _Answer = TypeVar("_Answer")
@@ -56,10 +58,15 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(eq=False)
 class Line:
-    """One open WebSocket. `woken` when there may be new reports for it, or it is to end."""
+    """One open WebSocket. `woken` when there may be new reports for it, or it is to end.
+
+    `ending`: we are to say goodbye; `ended`: the subscriber has gone, and how far it has heard is
+    being written down.
+    """
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     ending: bool = False
+    ended: bool = False
 
 
 class Lines:
@@ -103,6 +110,15 @@ class Lines:
             line.ending = True
             line.woken.set()
 
+    async def settled(self, aet: str) -> None:
+        """Wait until it is known how far lines of the AE have heard that have just ended here.
+
+        Else a subscriber that hangs up and calls again would hear some things twice.
+        """
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        while any(line.ended for line in self._open.get(aet, ())) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
     async def ended(self, seconds: float) -> None:
         """Wait until the lines have said goodbye, so long at most."""
         deadline = time.monotonic() + seconds
@@ -126,7 +142,7 @@ class Lines:
                         await self._tell_of_restart()
                     for line in self._all() if aet is None else self._open.get(aet, ()):
                         line.woken.set()
-            except (psycopg.OperationalError, OperationalError, DatabaseError) as error:
+            except (psycopg.OperationalError, *_DATABASE_TROUBLE) as error:
                 log.warning("workitem reports: the database is out of reach: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -154,11 +170,12 @@ async def open_line(websocket: WebSocket, aet: str) -> None:
         title = ae_title(aet)
         principal = await to_thread.run_sync(_authorized, websocket)
         with door.lines.line(title) as line:
+            await door.lines.settled(title)
             position = await door.lines.ask(lambda connection: told_up_to(connection, title))
             await to_thread.run_sync(_record, websocket, principal, title)
             await websocket.accept()
             await _Conversation(websocket, door.lines, line, title, position).run()
-    except (Problem, DatabaseError, OperationalError) as error:
+    except (Problem, *_DATABASE_TROUBLE) as error:
         answer = problem_response(websocket, problem_of(error))
         await websocket.send_denial_response(answer)
 
@@ -187,6 +204,12 @@ class _Conversation:
         sending = asyncio.create_task(self._send())
         try:
             await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done() and sending.exception() is None:
+                # Who answers to our goodbye has heard what came before it.
+                await asyncio.wait((receiving,), timeout=_FAREWELL_SECONDS)
+                arrived = receiving.done()
+            else:
+                arrived = receiving.done() and receiving.result()
         finally:
             for task in (receiving, sending):
                 task.cancel()
@@ -194,34 +217,41 @@ class _Conversation:
         for failure in ended:
             if isinstance(failure, Exception) and not isinstance(failure, WebSocketDisconnect):
                 log.warning("workitem reports: the line to a subscriber broke: %s", failure)
-        code = ended[0] if isinstance(ended[0], int) else ended[1]
-        if code in _CLOSED_IN_ORDER:
-            await self._keep(self._position)
+        if arrived:
+            with contextlib.suppress(*_DATABASE_TROUBLE):
+                await self._keep(self._position)
 
-    async def _receive(self) -> int:
-        """Whatever a subscriber says is ignored, but that it ends."""
+    async def _receive(self) -> bool:
+        """Whatever a subscriber says is ignored, but that it ends: whether with a goodbye."""
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return int(message.get("code") or 1005)
+                self._line.ended = True
+                # uvicorn gives a connection that was lost the same code, but no reason.
+                return "reason" in message and message["code"] in _CLOSED_IN_ORDER
 
-    async def _send(self) -> int:
+    async def _send(self) -> None:
         checked = time.monotonic()
         while not self._line.ending:
             self._line.woken.clear()
-            await self._send_waiting()
-            if time.monotonic() - checked >= CHECK_SECONDS:
-                checked = time.monotonic()
-                await self._keep_what_arrived()
-                if await to_thread.run_sync(_may_read, self._websocket) is None:
-                    await self._websocket.close(REFUSED)
-                    return REFUSED
+            try:
+                await self._send_waiting()
+                if time.monotonic() - checked >= CHECK_SECONDS:
+                    checked = time.monotonic()
+                    await self._keep_what_arrived()
+                    if await to_thread.run_sync(_may_read, self._websocket) is None:
+                        await self._websocket.close(REFUSED)
+                        return
+            except _DATABASE_TROUBLE as error:
+                log.warning("workitem reports: a line waits for the database: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._line.woken.wait(), CHECK_SECONDS)
-        await self._send_waiting()
+        with contextlib.suppress(*_DATABASE_TROUBLE):
+            await self._send_waiting()
         await self._websocket.send_text(as_text(status_change("GOING DOWN"), self._position))
         await self._websocket.close(GOING_AWAY)
-        return GOING_AWAY
 
     async def _send_waiting(self) -> None:
         while True:
