@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from viewer_api.access import require_principal
+from viewer_api.description import describe
 
 router = APIRouter(dependencies=[Depends(require_principal)], include_in_schema=False)
 
@@ -21,13 +22,13 @@ _STYLE = (
 @router.get("/openapi.json")
 def openapi(request: Request) -> JSONResponse:
     """The OpenAPI description."""
-    return JSONResponse(request.app.openapi())
+    return JSONResponse(describe(request.app))
 
 
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
     """Every operation on one page."""
-    description = request.app.openapi()
+    description = describe(request.app)
     sections: dict[str, list[str]] = {}
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
