@@ -24,7 +24,7 @@ from pacs.retrieve import StoredInstance, check_frame, decoded, frame, presentat
 
 _KEPT_PIXELS = 128 << 20
 _KEPT_PICTURES = 32 << 20
-_MOST_PIXELS = 1 << 28
+_MOST_PIXELS = 1 << 27
 
 WHOLE = View()
 """All of a frame, pixel by pixel."""

@@ -19,6 +19,7 @@ class Recent(Generic[Value]):
         self._capacity = capacity
         self._used = 0
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._making: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
     def get(self, key: Hashable) -> Value | None:
@@ -41,9 +42,19 @@ class Recent(Generic[Value]):
                 self._used -= self._values.popitem(last=False)[1][1]
 
     def get_or(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
-        """The value, made (with what it costs) where it is not kept."""
+        """The value, made (with what it costs) where it is not kept; by one, while others wait."""
         found = self.get(key)
-        if found is None:
-            found, cost = make()
-            self.keep(key, found, cost)
-        return found
+        if found is not None:
+            return found
+        with self._lock:
+            turn = self._making.setdefault(key, Lock())
+        try:
+            with turn:
+                found = self.get(key)
+                if found is None:
+                    found, cost = make()
+                    self.keep(key, found, cost)
+                return found
+        finally:
+            with self._lock:
+                self._making.pop(key, None)

@@ -56,6 +56,9 @@ _DECODE: dict[UID, Callable[[bytes], NDArray[Any]]] = {
 _PLAIN = frozenset((ImplicitVRLittleEndian, ExplicitVRLittleEndian))
 _HTJ2K = frozenset((HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL))
 _WIDEST_HTJ2K = 2
+_JPEG_2000_START = b"\xff\x4f\xff\x51"
+_START_OF_FRAME = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), 0xF7))
+_LONGEST_MARKERS = 1 << 17
 _BECOMES_RGB = (PhotometricInterpretation.YBR_ICT, PhotometricInterpretation.YBR_RCT)
 _RGB = (PhotometricInterpretation.RGB, *_BECOMES_RGB)
 
@@ -116,6 +119,8 @@ def decode(
     image["NumberOfFrames"] = DataElement(0x00280008, "IS", 1)
     try:
         compressed = syntax.is_compressed and not syntax.is_deflated
+        if compressed:
+            _check_extent(frame, int(header.Rows), int(header.Columns))
         image.PixelData = encapsulate([bytes(frame)]) if compressed else bytes(frame)
         image["PixelData"].VR = "OB" if header.get("BitsAllocated", 8) <= 8 else "OW"
         image.set_original_encoding(syntax.is_implicit_VR, syntax.is_little_endian)
@@ -129,6 +134,29 @@ def decode(
     return array, str(properties["photometric_interpretation"])
 
 
+def _check_extent(codestream: Buffer, rows: int, columns: int) -> None:
+    """Raise ValueError where a stream makes itself larger than its object says that it is.
+
+    Before it is decoded: a few bytes can claim gigabytes (ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2,
+    15444-1 A.5.1).
+    """
+    head = bytes(codestream[:_LONGEST_MARKERS])
+    found: tuple[int, int] | None = None
+    if head[:4] == _JPEG_2000_START:
+        width, height, left, top = struct.unpack_from(">4I", head.ljust(24, b"\0"), 8)
+        found = height - top, width - left
+    elif head[:2] == b"\xff\xd8":
+        at = 2
+        while head[at : at + 1] == b"\xff" and at + 9 <= len(head) and found is None:
+            if head[at + 1] in _START_OF_FRAME:
+                found = struct.unpack_from(">2H", head, at + 5)
+            at += 2 + int.from_bytes(head[at + 2 : at + 4])
+    if found is not None and (found[0] > rows or found[1] > columns):
+        raise ValueError(
+            f"its stream is of {found[1]} by {found[0]} pixels, not {columns} by {rows}"
+        )
+
+
 def is_htj2k(transfer_syntax_uid: str) -> bool:
     """Whether frames are HTJ2K codestreams, lossless or not."""
     return transfer_syntax_uid in _HTJ2K
@@ -140,6 +168,7 @@ def decode_reduced(header: Dataset, frame: Buffer, halvings: int) -> NDArray[Any
     Larger where the stream holds fewer resolutions. Raises UndecodableFrame.
     """
     try:
+        _check_extent(frame, int(header.Rows), int(header.Columns))
         array = imagecodecs.htj2k_decode(
             bytes(frame), skipres=min(halvings, _decompositions(frame))
         )

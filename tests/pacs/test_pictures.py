@@ -229,6 +229,30 @@ def test_pixels_that_are_none_are_said_to_be(
 
 
 @pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        ("4.70", imagecodecs.ljpeg_encode),
+        ("4.80", imagecodecs.jpegls_encode),
+        ("4.90", imagecodecs.jpeg2k_encode),
+        ("4.202", imagecodecs.htj2k_encode),
+    ],
+)
+def test_a_stream_that_claims_more_than_its_object_is_not_decoded(
+    archive: Archive, image: Callable[..., FileDataset], syntax: str, encode: Callable[..., Any]
+) -> None:
+    large = bytes(encode(np.zeros((3000, 3000), np.uint16)))
+    dataset = image()
+    dataset.PixelData = encapsulate([large])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2.{syntax}")
+    stored = put(archive, dataset)
+    for view in (View(), View((2, 2))):
+        with pytest.raises(UndecodableFrame, match="3000 by 3000"):
+            rendered(archive, stored, 1, Look(view=view))
+
+
+@pytest.mark.parametrize(
     "attributes",
     [
         {"Rows": 0},
