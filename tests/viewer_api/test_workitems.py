@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from pacs.dicom.native_xml import native_xml
 from tests.plugins.hospital import CT, Hospital
 from tests.plugins.workitems import (
     DICOM_JSON,
@@ -497,17 +498,55 @@ def test_no_body_makes_the_server_fail(
     assert found.json() == kept.json()
 
 
-def test_workitems_in_xml(worklist: Worklist) -> None:
-    uid = worklist.create()
-    accept = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+XML = "application/dicom+xml"
+
+
+@pytest.mark.parametrize("multipart", [True, False])
+def test_workitems_in_xml(worklist: Worklist, multipart: bool) -> None:
+    uid = generate_uid()
+    model = new_workitem().to_json_dict()
+    content, headers = native_xml(model), {"Content-Type": XML}
+    if multipart:
+        headers = {"Content-Type": f'multipart/related; type="{XML}"; boundary=b'}
+        content = b"--b\r\nContent-Type: " + XML.encode() + b"\r\n\r\n" + content + b"\r\n--b--"
+    made = worklist.http.post(f"/dicomweb/workitems?{uid}", content=content, headers=headers)
+    assert made.status_code == 201, made.text
+    kept = worklist.get(uid).to_json_dict()
+    for tag in model.keys() - {"00404010"}:
+        assert kept[tag] == model[tag], tag
+
+    accept = {"Accept": f'multipart/related; type="{XML}"'}
     for path in (f"/dicomweb/workitems/{uid}", f"/dicomweb/workitems?SOPInstanceUID={uid}"):
         answer = worklist.http.get(path, headers=accept)
         assert answer.status_code == 200
-        assert 'type="application/dicom+xml"' in answer.headers["content-type"]
+        assert f'type="{XML}"' in answer.headers["content-type"]
         assert 'keyword="ProcedureStepState"' in answer.text
         assert "Phân tích phổi" in answer.text
     refused = worklist.http.get(f"/dicomweb/workitems/{uid}", headers={"Accept": "image/png"})
     assert refused.status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "status"),
+    [
+        (XML, b"<NativeDicomModel>", 400),
+        (XML, b"<Something/>", 400),
+        (XML, b"<!DOCTYPE a [<!ENTITY b 'b'>]><NativeDicomModel/>", 400),
+        (XML, b"", 400),
+        (f'multipart/related; type="{XML}"; boundary=b', b"--b--", 400),
+        (f'multipart/related; type="{XML}"', b"", 400),
+        ("multipart/related; type=image/png; boundary=b", b"--b\r\n\r\nx\r\n--b--", 415),
+    ],
+)
+def test_xml_that_is_none(
+    worklist: Worklist, content_type: str, content: bytes, status: int
+) -> None:
+    answer = worklist.http.post(
+        f"/dicomweb/workitems?{generate_uid()}",
+        content=content,
+        headers={"Content-Type": content_type},
+    )
+    assert answer.status_code == status, answer.text
 
 
 def test_searching_and_paging(worklist: Worklist) -> None:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection, Request
 
 from pacs.dicom.header import is_uid
+from pacs.dicom.native_xml_reading import read_native_xml
+from pacs.dicom.writing import BadModel
 from pacs.workitems import dataset
 from pacs.workitems.dataset import Model, first
+from pacs.workitems.errors import InvalidWorkitem
 from viewer_api.access import Principal
-from viewer_api.dicomweb.multipart import parse_content_type
+from viewer_api.dicomweb.multipart import (
+    MultipartError,
+    MultipartParser,
+    PartBegin,
+    PartData,
+    boundary_of,
+    parse_content_type,
+)
 from viewer_api.problems import Problem, bad_request
 
 _JSON = ("application/dicom+json", "application/json")
+_XML = "application/dicom+xml"
 _AFFECTED, _REQUESTED, _SOP_INSTANCE = "00001000", "00001001", "00080018"
 _TRANSACTION = "00081195"
 _REQUESTING_AE = "00741236"
@@ -36,11 +48,36 @@ Body = Annotated[bytes, Depends(_body)]
 
 
 def data_set(request: Request, payload: bytes) -> Model:
-    """The data set of the body. Raises 415 problems and InvalidWorkitem."""
-    media_type, _ = parse_content_type(request.headers.get("content-type", ""))
-    if media_type not in _JSON or "content-encoding" in request.headers:
-        raise Problem(415, "unsupported_media_type", f"A workitem is sent as {_JSON[0]}.")
-    return dataset.read(payload)
+    """The data set of the body, in JSON or XML. Raises 400 and 415 problems, InvalidWorkitem."""
+    media_type, parameters = parse_content_type(request.headers.get("content-type", ""))
+    if media_type == "multipart/related":
+        media_type = parameters.get("type", "").lower()
+        payload = _only_part(parameters, payload)
+    if "content-encoding" in request.headers or media_type not in (*_JSON, _XML):
+        raise Problem(415, "unsupported_media_type", f"A workitem is sent as {_JSON[0]} or {_XML}.")
+    if media_type in _JSON:
+        return dataset.read(payload)
+    try:
+        return dataset.checked(read_native_xml(payload))
+    except BadModel as error:
+        raise InvalidWorkitem([str(error)]) from error
+
+
+def _only_part(parameters: Mapping[str, str], payload: bytes) -> bytes:
+    parts: list[bytes] = []
+    try:
+        parser = MultipartParser(boundary_of(parameters))
+        for event in parser.feed(payload):
+            if isinstance(event, PartBegin):
+                parts.append(b"")
+            elif isinstance(event, PartData):
+                parts[-1] += event.data
+        parser.close()
+    except MultipartError as error:
+        raise bad_request("bad_multipart", f"The body cannot be read: {error}.") from error
+    if len(parts) != 1:
+        raise bad_request("bad_multipart", f"The body has {len(parts)} parts instead of one.")
+    return parts[0]
 
 
 def workitem_uid(uid: str) -> str:
