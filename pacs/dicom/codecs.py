@@ -142,8 +142,9 @@ def _check_extent(codestream: Buffer, rows: int, columns: int) -> None:
     """
     head = bytes(codestream[:_LONGEST_MARKERS])
     found: tuple[int, int] | None = None
-    if head[:4] == _JPEG_2000_START:
-        width, height, left, top = struct.unpack_from(">4I", head.ljust(24, b"\0"), 8)
+    start = head.find(_JPEG_2000_START) if head[4:8] == b"jP  " else 0
+    if head[start : start + 4] == _JPEG_2000_START and start + 24 <= len(head):
+        width, height, left, top = struct.unpack_from(">4I", head, start + 8)
         found = height - top, width - left
     elif head[:2] == b"\xff\xd8":
         at = 2
