@@ -1,6 +1,7 @@
 """UPS-RS: subscriptions, and the reports that come over real WebSockets, from any process."""
 
 import contextlib
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -40,8 +41,20 @@ def alone(archive: Archive) -> Iterator[Hospital]:
 
 
 @pytest.fixture
-def worklist(alone: Hospital) -> Worklist:
+def own(alone: Hospital) -> Worklist:
+    """A worklist that nobody else uses."""
     return Worklist(alone.machine())
+
+
+@pytest.fixture
+def worklist(hospital: Hospital) -> Worklist:
+    return Worklist(hospital.machine())
+
+
+@pytest.fixture
+def aet() -> str:
+    """An AE title that nobody else has."""
+    return f"AE{secrets.token_hex(6)}"
 
 
 def priority(value: str) -> Dataset:
@@ -50,12 +63,12 @@ def priority(value: str) -> Dataset:
     return changes
 
 
-def test_a_workitem_is_followed_to_its_end(worklist: Worklist) -> None:
+def test_a_workitem_is_followed_to_its_end(worklist: Worklist, aet: str) -> None:
     uid = worklist.create()
-    answer = worklist.subscribe(uid, "WATCHER")
+    answer = worklist.subscribe(uid, aet)
     assert answer.status_code == 201
     url = answer.headers["content-location"]
-    assert url.startswith("ws://") and url.endswith("/dicomweb/ws/subscribers/WATCHER")
+    assert url.startswith("ws://") and url.endswith(f"/dicomweb/ws/subscribers/{aet}")
     token = {"Authorization": worklist.http.headers["Authorization"]}
     with connect(url, additional_headers=token, proxy=None) as line:
         first = report(line)
@@ -91,16 +104,16 @@ def test_a_workitem_is_followed_to_its_end(worklist: Worklist) -> None:
 
         assert worklist.state(uid, "COMPLETED", transaction).status_code == 200
         assert report(line).ProcedureStepState == "COMPLETED"
-        gone = worklist.http.delete(f"/dicomweb/workitems/{uid}/subscribers/WATCHER")
+        gone = worklist.http.delete(f"/dicomweb/workitems/{uid}/subscribers/{aet}")
         assert gone.status_code == 200
-        gone = worklist.http.delete(f"/dicomweb/workitems/{uid}/subscribers/WATCHER")
+        gone = worklist.http.delete(f"/dicomweb/workitems/{uid}/subscribers/{aet}")
         assert (gone.status_code, gone.json()["code"]) == (404, "not_subscribed")
 
 
-def test_what_is_changed_before_it_begins(worklist: Worklist) -> None:
+def test_what_is_changed_before_it_begins(worklist: Worklist, aet: str) -> None:
     uid = worklist.create(InputReadinessState="INCOMPLETE")
-    worklist.subscribe(uid, "WATCHER")
-    with worklist.line("WATCHER") as line:
+    worklist.subscribe(uid, aet)
+    with worklist.line(aet) as line:
         assert report(line).InputReadinessState == "INCOMPLETE"
         changes, performer = Dataset(), Dataset()
         performer.HumanPerformerCodeSequence = [code("BS1", "Bs. An")]
@@ -127,57 +140,57 @@ def test_what_is_changed_before_it_begins(worklist: Worklist) -> None:
         assert reason.CodeValue == "110513"
 
 
-def test_all_workitems_that_are_and_will_be(worklist: Worklist) -> None:
-    before = worklist.create()
-    assert worklist.subscribe(EVERYTHING, "LOCKING", "?deletionlock=true").status_code == 201
-    assert worklist.subscribe(EVERYTHING, "LOOKING").status_code == 201
-    with worklist.line("LOCKING") as locking, worklist.line("LOOKING") as looking:
+def test_all_workitems_that_are_and_will_be(own: Worklist) -> None:
+    before = own.create()
+    assert own.subscribe(EVERYTHING, "LOCKING", "?deletionlock=true").status_code == 201
+    assert own.subscribe(EVERYTHING, "LOOKING").status_code == 201
+    with own.line("LOCKING") as locking, own.line("LOOKING") as looking:
         assert report(locking).AffectedSOPInstanceUID == before
         assert silent(looking), "without a lock, nothing is reported of what there is"
-        new = worklist.create(ScheduledStationNameCodeSequence=[code("AI1", "Máy AI 1")])
+        new = own.create(ScheduledStationNameCodeSequence=[code("AI1", "Máy AI 1")])
         for line in (locking, looking):
             told = [report(line), report(line)]
             assert [one.AffectedSOPInstanceUID for one in told] == [new, new]
             assert [one.EventTypeID for one in told] == [STATE_REPORT, ASSIGNED]
-        worklist.claim(before)
+        own.claim(before)
         assert report(looking).ProcedureStepState == "IN PROGRESS"
         assert report(locking).ProcedureStepState == "IN PROGRESS"
 
         path = f"/dicomweb/workitems/{EVERYTHING}/subscribers"
-        assert worklist.http.post(f"{path}/LOOKING/suspend").status_code == 200
-        assert worklist.http.post(f"{path}/LOOKING/suspend").status_code == 404
-        worklist.create()
+        assert own.http.post(f"{path}/LOOKING/suspend").status_code == 200
+        assert own.http.post(f"{path}/LOOKING/suspend").status_code == 404
+        own.create()
         assert report(locking)
-        worklist.claim(new)
+        own.claim(new)
         assert report(looking).AffectedSOPInstanceUID == new
         assert report(locking)
 
-        assert worklist.http.delete(f"{path}/LOCKING").status_code == 200
-        assert worklist.http.delete(f"{path}/LOCKING").status_code == 404
-        worklist.bring_to("CANCELED")
+        assert own.http.delete(f"{path}/LOCKING").status_code == 200
+        assert own.http.delete(f"{path}/LOCKING").status_code == 404
+        own.bring_to("CANCELED")
         assert silent(locking)
         assert silent(looking)
         # Suspended, it is still subscribed to what it was; unsubscribed, to nothing.
-        assert worklist.http.delete(f"{path}/LOOKING").status_code == 200
+        assert own.http.delete(f"{path}/LOOKING").status_code == 200
 
 
-def test_workitems_of_a_filter(worklist: Worklist) -> None:
+def test_workitems_of_a_filter(own: Worklist) -> None:
     mine = {"WorklistLabel": "Phổi", "PatientName": "Trần^Ánh"}
-    before = worklist.create(**mine)
-    other = worklist.create(WorklistLabel="Sọ não")
+    before = own.create(**mine)
+    other = own.create(WorklistLabel="Sọ não")
     keys = "WorklistLabel=phoi,PatientName=tran*,ScheduledWorkitemCodeSequence.CodeValue=110005"
     path = f"/dicomweb/workitems/{FILTERED}/subscribers/LUNGS"
-    answer = worklist.http.post(path, params={"filter": keys, "deletionlock": "true"})
+    answer = own.http.post(path, params={"filter": keys, "deletionlock": "true"})
     assert answer.status_code == 201
-    with worklist.line("LUNGS") as line:
+    with own.line("LUNGS") as line:
         assert report(line).AffectedSOPInstanceUID == before
-        worklist.create(WorklistLabel="Sọ não")
-        worklist.claim(other)
+        own.create(WorklistLabel="Sọ não")
+        own.claim(other)
         assert silent(line)
-        new = worklist.create(**mine)
+        new = own.create(**mine)
         assert report(line).AffectedSOPInstanceUID == new
-        assert worklist.http.post(f"{path}/suspend").status_code == 200
-        worklist.create(**mine)
+        assert own.http.post(f"{path}/suspend").status_code == 200
+        own.create(**mine)
         assert silent(line)
 
 
@@ -206,35 +219,36 @@ def test_only_the_worklist_can_be_suspended(worklist: Worklist) -> None:
 
 def test_what_happened_while_the_line_was_down_is_sent_when_it_is_open_again(
     worklist: Worklist,
+    aet: str,
 ) -> None:
     uid = worklist.create()
-    worklist.subscribe(uid, "WATCHER")
-    with worklist.line("WATCHER") as line:
+    worklist.subscribe(uid, aet)
+    with worklist.line(aet) as line:
         assert report(line).ProcedureStepState == "SCHEDULED"
     transaction = worklist.claim(uid)
     worklist.state(uid, "CANCELED", transaction)
-    with worklist.line("WATCHER") as line:
+    with worklist.line(aet) as line:
         told = [report(line).ProcedureStepState for _ in range(2)]
         assert told == ["IN PROGRESS", "CANCELED"], "in order, and what was heard is not repeated"
         assert silent(line)
-    with worklist.line("WATCHER") as line:
+    with worklist.line(aet) as line:
         assert silent(line)
 
 
-def test_a_line_that_breaks_hears_the_last_reports_again(worklist: Worklist) -> None:
+def test_a_line_that_breaks_hears_the_last_reports_again(worklist: Worklist, aet: str) -> None:
     uid = worklist.create()
-    worklist.subscribe(uid, "WATCHER")
-    with worklist.line("WATCHER") as line:
+    worklist.subscribe(uid, aet)
+    with worklist.line(aet) as line:
         assert report(line).ProcedureStepState == "SCHEDULED"
         line.socket.shutdown(socket.SHUT_RDWR)
-    with worklist.line("WATCHER") as again:
+    with worklist.line(aet) as again:
         assert report(again).ProcedureStepState == "SCHEDULED"
 
 
-def test_every_line_of_an_ae_title_hears_everything(worklist: Worklist) -> None:
+def test_every_line_of_an_ae_title_hears_everything(worklist: Worklist, aet: str) -> None:
     uid = worklist.create()
-    worklist.subscribe(uid, "TWICE")
-    with worklist.line("TWICE") as one, worklist.line("TWICE") as other:
+    worklist.subscribe(uid, aet)
+    with worklist.line(aet) as one, worklist.line(aet) as other:
         worklist.claim(uid)
         for line in (one, other):
             states = [report(line).ProcedureStepState for _ in range(2)]
@@ -261,18 +275,18 @@ def process(archive: Archive, token: str) -> Iterator[tuple[Server, Worklist]]:
 
 
 def test_two_processes_on_one_database(
-    worklist: Worklist, settings: Settings, database_url: str
+    own: Worklist, settings: Settings, database_url: str
 ) -> None:
     """Whoever is connected to one hears of what the other was told."""
-    token = worklist.http.headers["Authorization"]
+    token = own.http.headers["Authorization"]
     with (
         open_archive(settings, database_url) as archive,
         process(archive, token) as (server, other),
     ):
-        uid = worklist.create()
+        uid = own.create()
         other.subscribe(uid, "FAR")
-        with other.line("FAR") as far, worklist.line("FAR") as near:
-            transaction = worklist.claim(uid)
+        with other.line("FAR") as far, own.line("FAR") as near:
+            transaction = own.claim(uid)
             other.state(uid, "CANCELED", transaction)
             for line in (far, near):
                 states = [report(line).ProcedureStepState for _ in range(3)]
@@ -302,11 +316,11 @@ def test_a_restart_is_reported(archive: Archive) -> None:
 
 
 def test_what_is_reported_while_the_database_forgets_us_is_sent_later(
-    worklist: Worklist, archive: Archive
+    own: Worklist, archive: Archive
 ) -> None:
-    uid = worklist.create()
-    worklist.subscribe(uid, "WATCHER")
-    with worklist.line("WATCHER") as line:
+    uid = own.create()
+    own.subscribe(uid, "WATCHER")
+    with own.line("WATCHER") as line:
         assert report(line)
         with archive.engine.begin() as connection:
             cut = connection.execute(
@@ -317,29 +331,29 @@ def test_what_is_reported_while_the_database_forgets_us_is_sent_later(
                 )
             ).scalar_one()
         assert cut == 1
-        worklist.claim(uid)
+        own.claim(uid)
         assert report(line, 15).ProcedureStepState == "IN PROGRESS"
 
 
 def test_a_line_outlives_the_database(
-    worklist: Worklist, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    own: Worklist, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("viewer_api.dicomweb.workitems_lines.CHECK_SECONDS", 0.2)
-    uid = worklist.create()
-    worklist.subscribe(uid, "WATCHER")
+    uid = own.create()
+    own.subscribe(uid, "WATCHER")
     name = archive.engine.url.database
     admin = create_engine(archive.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-    with worklist.line("WATCHER") as line, admin.connect() as connection:
+    with own.line("WATCHER") as line, admin.connect() as connection:
         assert report(line)
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
         connection.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n"),
             {"n": name},
         )
-        assert worklist.http.get(f"/dicomweb/workitems/{uid}").status_code == 503
+        assert own.http.get(f"/dicomweb/workitems/{uid}").status_code == 503
         assert silent(line, 1)
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
-        worklist.claim(uid)
+        own.claim(uid)
         assert report(line, 15).ProcedureStepState == "IN PROGRESS"
     admin.dispose()
 
@@ -378,7 +392,7 @@ def test_who_may_open_a_line(hospital: Hospital) -> None:
 
 
 def test_a_line_ends_with_the_right_to_it(
-    alone: Hospital, worklist: Worklist, monkeypatch: pytest.MonkeyPatch
+    alone: Hospital, own: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("viewer_api.dicomweb.workitems_lines.CHECK_SECONDS", 0.2)
     client = alone.signed_in()
@@ -392,21 +406,21 @@ def test_a_line_ends_with_the_right_to_it(
         assert line.close_code == 1008
 
 
-def test_lines_are_not_in_the_way_of_a_thousand_reports(worklist: Worklist) -> None:
+def test_lines_are_not_in_the_way_of_a_thousand_reports(own: Worklist) -> None:
     """Batches: more than one look at the database brings."""
-    uids = [worklist.create() for _ in range(130)]
-    assert worklist.subscribe(EVERYTHING, "MANY", "?deletionlock=true").status_code == 201
-    with worklist.line("MANY") as line:
+    uids = [own.create() for _ in range(130)]
+    assert own.subscribe(EVERYTHING, "MANY", "?deletionlock=true").status_code == 201
+    with own.line("MANY") as line:
         told = [report(line).AffectedSOPInstanceUID for _ in uids]
         assert told == uids
         assert silent(line)
 
 
-def test_an_unknown_ae_title_just_hears_nothing(worklist: Worklist) -> None:
-    with worklist.line("NOBODY") as line:
+def test_an_unknown_ae_title_just_hears_nothing(worklist: Worklist, aet: str) -> None:
+    with worklist.line(aet) as line:
         assert silent(line)
         uid = worklist.create()
-        worklist.subscribe(uid, "NOBODY")
+        worklist.subscribe(uid, aet)
         assert report(line).AffectedSOPInstanceUID == uid
 
 

@@ -13,6 +13,8 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from pacs.dicom.native_xml import native_xml
+from pacs.people.permissions import Role
+from pacs.people.tokens import create_token
 from tests.plugins.hospital import CT, Hospital
 from tests.plugins.workitems import (
     DICOM_JSON,
@@ -417,6 +419,18 @@ def test_who_may_do_what(hospital: Hospital, worklist: Worklist) -> None:
     for role in ("admin", "radiologist", "technician", "service"):
         assert hospital.machine(role).get(path).status_code == 200
     assert hospital.signed_in().get(path).status_code == 200
+
+
+def test_who_is_confined_to_an_institution_sees_no_workitem(
+    hospital: Hospital, worklist: Worklist
+) -> None:
+    with hospital.archive.engine.begin() as connection:
+        _, secret = create_token(connection, Role.SERVICE, "district", institutions=["Trạm y tế"])
+    uid = worklist.create()
+    confined = hospital.client(headers={"Authorization": f"Bearer {secret}"})
+    for path in ("/dicomweb/workitems", f"/dicomweb/workitems/{uid}"):
+        answer = confined.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_what_was_done_is_on_record(hospital: Hospital, worklist: Worklist) -> None:
