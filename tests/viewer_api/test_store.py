@@ -210,7 +210,7 @@ def test_a_body_may_be_one_object(hospital: Hospital) -> None:
     assert [item["00081155"]["Value"][0] for item in items(answer, "00081199")] == [uid_of(content)]
     answer = send(hospital, content[:5000], kind="application/dicom")
     assert (answer.status_code, reasons(answer)) == (409, [0xC000])
-    assert items(answer, "00081198")[0]["00000902"]["Value"][0]
+    assert items(answer, "0008119A")[0]["00000902"]["Value"][0]
 
 
 def test_other_bytes_under_a_known_uid_are_stored_with_a_warning(hospital: Hospital) -> None:

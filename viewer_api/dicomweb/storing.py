@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from starlette.requests import ClientDisconnect
+
 from pacs.archive import Archive
 from pacs.database.errors import DatabaseError
 from pacs.ingest import IngestError, Intake, Received, Source
@@ -180,26 +182,31 @@ async def pour(
     """Have `take` called with all bytes of a body, in order, in that one thread.
 
     The next batch is received while one is being taken; no more than two are in memory. Raises
-    what the stream and `take` raise, once nothing is being taken any more.
+    what `take` raises, once nothing is being taken any more, and ClientDisconnect once all that
+    came has been taken.
     """
     loop = asyncio.get_running_loop()
     taken: asyncio.Future[None] | None = None
     batch: list[bytes] = []
     size = 0
+    gone: ClientDisconnect | None = None
 
     def take_batch(chunks: Sequence[bytes]) -> None:
         for chunk in chunks:
             take(chunk)
 
     try:
-        async for chunk in stream:
-            batch.append(chunk)
-            size += len(chunk)
-            if size >= _BATCH_BYTES:
-                if taken is not None:
-                    await taken
-                taken = loop.run_in_executor(thread, take_batch, batch)
-                batch, size = [], 0
+        try:
+            async for chunk in stream:
+                batch.append(chunk)
+                size += len(chunk)
+                if size >= _BATCH_BYTES:
+                    if taken is not None:
+                        await taken
+                    taken = loop.run_in_executor(thread, take_batch, batch)
+                    batch, size = [], 0
+        except ClientDisconnect as error:
+            gone = error
         if taken is not None:
             await taken
         taken = loop.run_in_executor(thread, take_batch, batch)
@@ -208,3 +215,5 @@ async def pour(
         if taken is not None and not taken.done():
             with suppress(Exception):
                 await taken
+    if gone is not None:
+        raise gone
