@@ -26,6 +26,8 @@ _PERFORMER_CODES = tag_of("HumanPerformerCodeSequence")
 _ORGANIZATION = tag_of("HumanPerformerOrganization")
 _REASON = tag_of("ReasonForCancellation")
 _REASON_CODES = tag_of("ProcedureStepDiscontinuationReasonCodeSequence")
+OF_STATE = (STATE, READINESS, PROGRESS)
+"""Of what a state report is made."""
 _EVENT_TYPE = "00001002"
 _MESSAGE_ID = "00000110"
 

@@ -14,12 +14,18 @@ from pacs.workitems.tables import (
     workitem_reports,
     workitem_subscribers,
     workitem_subscriptions,
-    workitems,
 )
 from pacs.workitems.worklist import Workitem, find, one_at_a_time
 
 MOST_SUBSCRIBERS = 500
 _AT_ONCE = 1000
+# What a state report says, and not all the rest of a workitem.
+_STATES = """
+SELECT id, sop_instance_uid,
+  (SELECT jsonb_object_agg(tag, attributes -> tag) FROM unnest(%(tags)s::text[]) AS tag
+   WHERE attributes ? tag)
+FROM workitems WHERE id = ANY(%(ids)s) ORDER BY id
+"""
 
 
 def subscribe(
@@ -65,15 +71,10 @@ def subscribe_to_worklist(
     )
     new = sorted(added.scalars())
     for start in range(0, len(new) if deletion_lock else 0, _AT_ONCE):
-        rows = connection.execute(
-            select(workitems.c.id, workitems.c.sop_instance_uid, workitems.c.attributes)
-            .where(workitems.c.id.in_(new[start : start + _AT_ONCE]))
-            .order_by(workitems.c.id)
+        rows = connection.exec_driver_sql(
+            _STATES, {"ids": new[start : start + _AT_ONCE], "tags": list(reports.OF_STATE)}
         )
-        found = [
-            Workitem(row.id, row.sop_instance_uid, State.SCHEDULED, None, row.attributes)
-            for row in rows
-        ]
+        found = [Workitem(id_, uid, State.SCHEDULED, None, held) for id_, uid, held in rows]
         reports.tell(connection, aet, [reports.state_report(one) for one in found])
 
 
