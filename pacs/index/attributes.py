@@ -6,6 +6,7 @@ Those with a column are matched by it; the others in the level's `attributes`, w
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
+from functools import lru_cache
 from typing import Literal, get_args
 
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
@@ -125,6 +126,7 @@ ATTRIBUTES: Mapping[Level, frozenset[str]] = {
 }
 
 
+@lru_cache(maxsize=8192)
 def keyword_to_tag(name: str) -> str:
     """`PatientName`, `00100010` or `0010,0010` as eight hex digits. Raises QueryError."""
     bare = name.replace(",", "").upper()
@@ -136,6 +138,7 @@ def keyword_to_tag(name: str) -> str:
     return f"{tag:08X}"
 
 
+@lru_cache(maxsize=8192)
 def value_representation(tag: str) -> str | None:
     """The attribute's VR by the dictionary of PS3.6; None for tags that it does not know."""
     try:

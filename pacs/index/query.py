@@ -15,6 +15,7 @@ from pacs.index.attributes import Level, QueryError, keyword_to_tag
 from pacs.index.question import EVERYTHING, Query, Scope
 from pacs.index.statement import BATCH, Statement
 from pacs.index.tables import series, studies
+from pacs.index.texts import TextStatement
 
 __all__ = [
     "Level",
@@ -25,6 +26,7 @@ __all__ = [
     "keyword_to_tag",
     "search",
     "search_all",
+    "search_texts",
 ]
 
 MAX_LIMIT = 5000
@@ -42,11 +44,23 @@ def search(
     `studies_url`: what the Retrieve URL (0008,1190) of each begins with, which is left out
     otherwise.
     """
-    if not 0 <= query.offset <= 10_000_000 or query.limit < 0:
-        raise QueryError("limit/offset", "must not be negative, nor the offset over ten million")
+    _check_page(query)
     statement = Statement(query, scope, studies_url)
     rows = statement.part(connection, min(query.limit, MAX_LIMIT), query.offset)
     return statement.answers(connection, rows)
+
+
+def search_texts(connection: Connection, query: Query, scope: Scope, studies_url: str) -> list[str]:
+    """What `search` finds, each data set as JSON text."""
+    _check_page(query)
+    statement = TextStatement(query, scope, studies_url)
+    rows = statement.part(connection, min(query.limit, MAX_LIMIT), query.offset)
+    return statement.texts(connection, rows)
+
+
+def _check_page(query: Query) -> None:
+    if not 0 <= query.offset <= 10_000_000 or query.limit < 0:
+        raise QueryError("limit/offset", "must not be negative, nor the offset over ten million")
 
 
 def search_all(

@@ -88,6 +88,7 @@ COMPUTED: Mapping[str, tuple[Level, str]] = {
     # Of the levels above the asked one mostly the UID alone is wanted, and not all the rest.
     "0020000D": ("STUDY", "studies.study_instance_uid"),
     "0020000E": ("SERIES", "series.series_instance_uid"),
+    "00080018": ("IMAGE", "instances.sop_instance_uid"),
 }
 """Attributes that are asked of the tables, not of what is kept of each object: level and SQL."""
 
@@ -111,15 +112,15 @@ _UIDS: Mapping[Level, frozenset[str]] = {
     "SERIES": frozenset(("0020000D", "0020000E")),
     "IMAGE": frozenset(("0020000D", "0020000E", "00080018")),
 }
-_RETRIEVE_URL = "00081190"
+RETRIEVE_URL = "00081190"
 _PATH = (("/", "0020000D"), ("/series/", "0020000E"), ("/instances/", "00080018"))
-_PATHS: Mapping[Level, Sequence[tuple[str, str]]] = {
+PATHS: Mapping[Level, Sequence[tuple[str, str]]] = {
     "PATIENT": (),
     "STUDY": _PATH[:1],
     "SERIES": _PATH[:2],
     "IMAGE": _PATH,
 }
-_UNICODE = {"vr": "CS", "Value": ["ISO_IR 192"]}
+UNICODE = {"vr": "CS", "Value": ["ISO_IR 192"]}
 _ALWAYS = frozenset(("00080005",))
 
 
@@ -133,8 +134,8 @@ class Statement:
         self._level = query.level
         self._where = _where(query, keys, scope, self.values)
         wanted = _wanted(query, keys)
-        self._studies_url = studies_url
-        self._wanted = sorted(wanted if studies_url is None else wanted | {_RETRIEVE_URL})
+        self._studies_url = studies_url if PATHS[query.level] else None
+        self._wanted = sorted(wanted if self._studies_url is None else wanted | {RETRIEVE_URL})
         self._parts = [
             sql for level, sql in _PARTS.items() if (ATTRIBUTES[level] - COMPUTED.keys()) & wanted
         ]
@@ -191,23 +192,33 @@ class Statement:
         self, connection: Connection, rows: Sequence[Sequence[Any]]
     ) -> list[dict[str, Any]]:
         """The data sets of rows of `rows`, their tags in order."""
-        answers = list(map(self._answer, rows))
+        return list(map(self._answer, self._recounted(connection, rows)))
+
+    def _recounted(
+        self, connection: Connection, rows: Sequence[Sequence[Any]]
+    ) -> Sequence[Sequence[Any]]:
+        """The rows with what is still arriving counted."""
+        tags = [tag for tag, _, _ in self._computed]
         for position, tag in enumerate(reversed(self._counted), 1):
             unsettled = {row[-position] for row in rows if row[-position] is not None}
             if unsettled:
                 counting = _COUNTED[tag][1]
                 found = connection.exec_driver_sql(counting, {"of": list(unsettled)})
                 counts = {row[0]: row[1] for row in found}
-                for row, answer in zip(rows, answers, strict=True):
-                    if row[-position] is not None:
-                        answer[tag] = answer[tag] | {"Value": [counts.get(row[-position], 0)]}
-        return answers
+                column = len(self._parts) + tags.index(tag)
+                rows = [
+                    row
+                    if row[-position] is None
+                    else [*row[:column], counts.get(row[-position], 0), *row[column + 1 :]]
+                    for row in rows
+                ]
+        return rows
 
     def _answer(self, row: Sequence[Any]) -> dict[str, Any]:
         held: dict[str, Any] = row[0] if self._parts else {}
         for position in range(1, len(self._parts)):
             held |= row[position]
-        held["00080005"] = _UNICODE
+        held["00080005"] = UNICODE
         for position, (tag, vr, _) in enumerate(self._computed, len(self._parts)):
             value = row[position]
             held[tag] = {"vr": vr, "Value": value if isinstance(value, list) else [value]}
@@ -216,9 +227,9 @@ class Statement:
                 held[tag] = _only(held[tag], inner)
         if self._studies_url is not None:
             url = self._studies_url
-            for part, tag in _PATHS[self._level]:
+            for part, tag in PATHS[self._level]:
                 url += part + held[tag]["Value"][0]
-            held[_RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
+            held[RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
         return {tag: held[tag] for tag in self._wanted if tag in held}
 
     def _source(self) -> str:

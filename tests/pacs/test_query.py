@@ -1,15 +1,18 @@
 """Attribute matching (PS3.4 C.2.2.2): what each kind of key selects."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 
 from pacs.archive import Archive
-from pacs.index.attributes import KEYS
+from pacs.index.attributes import KEYS, Level
 from pacs.index.query import (
     Query,
     QueryError,
@@ -18,6 +21,7 @@ from pacs.index.query import (
     keyword_to_tag,
     search,
     search_all,
+    search_texts,
 )
 from pacs.ingest import Source
 from pacs.workflow import settle_quiet_studies
@@ -284,3 +288,36 @@ def test_no_value_breaks_the_database(
 def test_descriptions_keep_their_signs(archive: Archive, make_file: MakeFile) -> None:
     archive.ingest.receive([make_file(StudyInstanceUID="1", StudyDescription="T1=FS")], MODALITY)
     assert found(archive, {"StudyDescription": "t1=fs"}) == ["1"]
+
+
+def test_texts_say_what_data_sets_say(archive: Archive, make_file: MakeFile) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodeMeaning = "00100020", 'quoted "00100020": {'
+    kinds: list[dict[str, object]] = [
+        {},
+        {"StudyDescription": '}, "00100020": {"vr": "LO"', "PatientName": 'Đỗ^"Ánh"'},
+        {"ProcedureCodeSequence": [code]},
+        {"NumberOfStudyRelatedInstances": "99", "ModalitiesInStudy": ["XX", "YY"]},
+        {"Modality": 'C"T'},
+        {"InstanceAvailability": "OFFLINE", "SeriesDescription": "", "PatientSex": None},
+    ]
+    for attributes in kinds:
+        archive.ingest.receive([make_file(**attributes)], MODALITY)
+    levels: list[Level] = ["PATIENT", "STUDY", "SERIES", "IMAGE"]
+    includes: list[frozenset[str] | Literal["all"]] = [
+        frozenset(),
+        frozenset(("00100010", "00080062")),
+        "all",
+    ]
+    for settled in (False, True):
+        with archive.engine.begin() as connection:
+            if settled:
+                settle_quiet_studies(connection, 0)
+            for level, include in itertools.product(levels, includes):
+                query = Query(level, {}, include=include)
+                expected = search(connection, query, studies_url="http://here/studies")
+                texts = search_texts(connection, query, Scope(), "http://here/studies")
+                read = [orjson.loads(text) for text in texts]
+                assert read == expected
+                assert [list(one) for one in read] == [list(one) for one in expected]
+                assert len(read) == len(kinds) or level == "PATIENT"

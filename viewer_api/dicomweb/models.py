@@ -29,6 +29,16 @@ def models_response(
     return text_response(request, orjson.dumps(models), form.media_type, headers=headers)
 
 
+def texts_response(
+    request: Request, form: Offer, texts: list[str], headers: Mapping[str, str]
+) -> Response:
+    """Data sets that are JSON texts already, in one of `FORMS`."""
+    if form.media_type == XML.media_type:
+        return xml_response(map(orjson.loads, texts), headers)
+    body = f"[{','.join(texts)}]".encode()
+    return text_response(request, body, form.media_type, headers=headers)
+
+
 def xml_response(models: Iterable[dict[str, Any]], headers: Mapping[str, str]) -> Response:
     """A part for each data set, written one after another."""
 

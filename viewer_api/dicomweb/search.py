@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from pacs.index.attributes import Level, is_key
-from pacs.index.query import Query, QueryError, keyword_to_tag, search
+from pacs.index.query import Query, QueryError, keyword_to_tag, search_texts
 from viewer_api.access import Principal, Reader
-from viewer_api.dicomweb.models import FORMS, models_response
+from viewer_api.dicomweb.models import FORMS, texts_response
 from viewer_api.dicomweb.resources import Target, negotiate, target
 from viewer_api.door import base_url, door_of
 from viewer_api.problems import Problem, bad_request
@@ -110,12 +110,8 @@ def _answer(
     one_more = replace(query, include=_include(query, within), limit=query.limit + 1)
     door = door_of(request)
     with door.reading() as connection:
-        found = search(
-            connection,
-            one_more,
-            principal.scope,
-            studies_url=f"{base_url(request)}/dicomweb/studies",
-        )
+        url = f"{base_url(request)}/dicomweb/studies"
+        found = search_texts(connection, one_more, principal.scope, url)
     door.audit.record_once(
         principal.actor,
         "dicomweb.search",
@@ -128,7 +124,7 @@ def _answer(
     if not more and (found or not query.offset):
         headers["X-Total-Count"] = str(query.offset + len(found))
     del found[query.limit :]
-    return models_response(request, form, found, headers)
+    return texts_response(request, form, found, headers)
 
 
 def _include(query: Query, within: Target | None) -> frozenset[str] | Literal["all"]:
