@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _BACKLOG = 1024
 _FINISH_SECONDS = 30
 _FAREWELL_SECONDS = 3.0
+_LONGEST_MESSAGE = 64 * 1024  # on a WebSocket, where subscribers have nothing to say
 
 
 class Server(uvicorn.Server):
@@ -37,6 +38,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=_FINISH_SECONDS,
                 timeout_keep_alive=30,
+                ws_max_size=_LONGEST_MESSAGE,
                 # Behind a proxy on this machine the caller's address and scheme are the proxy's.
                 proxy_headers=True,
                 forwarded_allow_ips="127.0.0.1,::1",

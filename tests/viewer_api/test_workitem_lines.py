@@ -391,6 +391,14 @@ def test_who_may_open_a_line(hospital: Hospital) -> None:
             assert silent(line)
 
 
+def test_who_says_too_much_is_cut_off(worklist: Worklist, aet: str) -> None:
+    with worklist.line(aet) as line:
+        with pytest.raises(websockets.ConnectionClosed):
+            line.send("x" * 100_000)
+            line.recv(timeout=10)
+        assert line.close_code == 1009
+
+
 def test_a_line_ends_with_the_right_to_it(
     alone: Hospital, own: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
