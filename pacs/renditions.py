@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from zlib_ng import zlib_ng
 
@@ -16,7 +18,7 @@ from pacs.archive import Archive
 from pacs.dicom import codecs
 from pacs.dicom.codecs import NotEncodable
 from pacs.retrieve import StoredInstance, check_frame, decoded, presentation_of
-from storage.errors import StoreError
+from storage.errors import ObjectNotFound, StoreError
 from storage.spool import SpooledStore
 from storage.store import ObjectStore
 
@@ -29,6 +31,7 @@ MOST_BYTES = 8 << 30
 _LARGEST = 1 << 30
 _CHECKSUM_BYTES = 4
 _LOOK_AFTER_BYTES = 256 << 20
+_REST_SECONDS = 30.0
 
 
 class _Written:
@@ -49,6 +52,9 @@ class _Written:
 
 
 _written = _Written()
+# When each store that has failed is asked again: what waits for it waits for seconds, and a frame
+# is made in a few hundredths of one.
+_resting: WeakKeyDictionary[ObjectStore, float] = WeakKeyDictionary()
 
 
 def htj2k(archive: Archive, stored: StoredInstance, number: int) -> bytes:
@@ -97,14 +103,20 @@ def _folder(object_key: str) -> str:
 
 
 def _kept(store: ObjectStore, key: str, make: Callable[[], bytes]) -> bytes:
+    if _resting.get(store, 0.0) > time.monotonic():
+        return make()
     try:
         kept = store.read(key, 0, _LARGEST)
         body, checksum = kept[:-_CHECKSUM_BYTES], kept[-_CHECKSUM_BYTES:]
         if body and _checksum(body) == checksum:
             return body
         log.warning("%s is not what was kept there and is made anew", key)
-    except StoreError:
+    except ObjectNotFound:
         log.debug("%s is not kept", key)
+    except StoreError as error:
+        log.warning("%s cannot be looked for: %s", key, error)
+        _resting[store] = time.monotonic() + _REST_SECONDS
+        return make()
     made = make()
     _keep(store, key, made)
     return made
@@ -117,6 +129,7 @@ def _keep(store: ObjectStore, key: str, body: bytes) -> None:
             _take_out_of_spool(store, key)
     except StoreError as error:
         log.warning("%s cannot be kept: %s", key, error)
+        _resting[store] = time.monotonic() + _REST_SECONDS
         return
     if _written.add(len(body)):
         threading.Thread(target=_prune_quietly, args=(store,), daemon=True).start()

@@ -15,26 +15,24 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from pacs.archive import Archive
 from pacs.database.engine import cursor_of, meaning_of
 from pacs.dicom import codecs
 from pacs.dicom.codecs import Buffer
-from pacs.dicom.header import is_video, read_attributes
+from pacs.dicom.header import VIDEO_PREFIX, is_video, read_attributes
 from pacs.dicom.json import DataSet
-from pacs.dicom.layout import HeadTooShort, join_items
+from pacs.dicom.layout import HeadTooShort
 from pacs.dicom.presentation import Presentation, is_wanted, presentation
 from pacs.errors import PacsError
+from pacs.frame_ranges import read_frames
 from pacs.index import tables
 from pacs.index.query import Scope, scoped
 from pacs.metadata import HEAD_BYTES, dicom_json
 from pacs.recent import Recent
-from storage.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
-_RUN_BYTES = 8 << 20
-_GAP_BYTES = 64 << 10
 _presentations = Recent[Presentation](256)
 
 
@@ -67,6 +65,7 @@ class StoredInstance:
     """Offset and length of each frame in turn; empty where frames are no ranges of the object."""
 
 
+_JOINED = tables.instances.join(tables.series).join(tables.studies)
 _COLUMNS = select(
     tables.instances.c.id,
     tables.studies.c.study_instance_uid,
@@ -82,7 +81,7 @@ _COLUMNS = select(
     tables.instances.c.size,
     tables.instances.c.dataset_start,
     tables.instances.c.frames,
-).select_from(tables.instances.join(tables.series).join(tables.studies))
+).select_from(_JOINED)
 
 _ONE = """
 SELECT instances.id, studies.study_instance_uid, series.series_instance_uid,
@@ -156,6 +155,27 @@ def one_instance(
     if found is None:
         raise NotFound(instance)
     return StoredInstance(*found)
+
+
+def middle_image(
+    connection: Connection, *, study: str, series: str | None = None, scope: Scope = EVERYTHING
+) -> StoredInstance:
+    """The image in the middle of a study or series, where the anatomy is: no video, no report.
+
+    Raises NotFound where there is no image.
+    """
+    conditions = [
+        *_of(study, series, None, scope),
+        tables.instances.c.number_of_frames > 0,
+        ~tables.instances.c.transfer_syntax_uid.startswith(VIDEO_PREFIX),
+    ]
+    half = select(func.count() // 2).select_from(_JOINED).where(*conditions).scalar_subquery()
+    row = connection.execute(
+        _COLUMNS.where(*conditions).order_by(*_ORDER).offset(half).limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(series or study, "image")
+    return StoredInstance(**row._mapping)
 
 
 def find_instance(
@@ -241,7 +261,13 @@ def frames(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> 
         )
     if not stored.frames:
         return (uncompressed(archive, stored, number) for number in numbers)
-    return _by_range(archive, stored, numbers)
+    ranges = [(stored.frames[2 * number - 2], stored.frames[2 * number - 1]) for number in numbers]
+    return read_frames(
+        archive.store,
+        stored.object_key,
+        ranges,
+        encapsulated=UID(stored.transfer_syntax_uid).is_encapsulated,
+    )
 
 
 def dataset(archive: Archive, stored: StoredInstance) -> Dataset:
@@ -330,39 +356,6 @@ def _header(archive: Archive, stored: StoredInstance) -> DataSet:
             return read_attributes(head, archive.settings.max_object_bytes, stored.size)
         except HeadTooShort:
             length *= 16
-
-
-def _by_range(archive: Archive, stored: StoredInstance, numbers: Sequence[int]) -> Iterator[Buffer]:
-    encapsulated = UID(stored.transfer_syntax_uid).is_encapsulated
-    ranges = [(stored.frames[2 * number - 2], stored.frames[2 * number - 1]) for number in numbers]
-    for run in _runs(ranges):
-        start, end = run[0][0], run[-1][0] + run[-1][1]
-        data = memoryview(archive.store.read(stored.object_key, start, end - start))
-        if len(data) != end - start:
-            raise StoreError("a stored object is shorter than it was", key=stored.object_key)
-        for offset, length in run:
-            found = data[offset - start : offset - start + length]
-            yield _unwrapped(found) if encapsulated else found
-
-
-def _runs(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Ranges that lie one behind the other in the object, put together up to a bound."""
-    run: list[tuple[int, int]] = []
-    for offset, length in ranges:
-        if run:
-            last = run[-1][0] + run[-1][1]
-            if not last <= offset <= last + _GAP_BYTES or offset + length - run[0][0] > _RUN_BYTES:
-                yield run
-                run = []
-        run.append((offset, length))
-    if run:
-        yield run
-
-
-def _unwrapped(items: memoryview) -> Buffer:
-    """The value of a frame's fragments, not copied where it is one."""
-    length = int.from_bytes(items[4:8], "little")
-    return items[8:] if length == len(items) - 8 else join_items(bytes(items))
 
 
 def _odd_pixels(

@@ -1,6 +1,5 @@
 """The header of an object: its elements, read where and when they are asked for, and its frames."""
 
-import re
 import zlib
 from dataclasses import dataclass
 
@@ -28,8 +27,8 @@ _IDENTIFYING_UIDS = (
     (0x0020000E, "SeriesInstanceUID"),
 )
 _CHARACTER_SET = 0x00080005
-# MPEG-2, MPEG-4 AVC and HEVC, in one fragment or (.1) several: PS3.6 A-1.
-_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
+VIDEO_PREFIX = "1.2.840.10008.1.2.4.10"
+"""Of the transfer syntaxes of MPEG-2, MPEG-4 AVC and HEVC, in one fragment or several (PS3.6 A)."""
 # InstitutionName, ReferringPhysicianName, StudyDescription, SeriesDescription, PatientName,
 # PatientComments.
 _TEXT_TAGS = (0x00080080, 0x00080090, 0x00081030, 0x0008103E, 0x00100010, 0x00104000)
@@ -167,7 +166,7 @@ def is_uid(text: str) -> bool:
 
 def is_video(transfer_syntax_uid: str) -> bool:
     """Whether pixel data are one stream of MPEG or HEVC, whose frames are not parted."""
-    return _VIDEO.fullmatch(transfer_syntax_uid) is not None
+    return transfer_syntax_uid.startswith(VIDEO_PREFIX)
 
 
 def _whole_stream(dataset: DataSet, pixels: PixelData) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -132,3 +133,50 @@ def test_what_is_not_there(archive: Archive, real_file: Callable[[str], Path]) -
     for number in (0, 2, -1):
         with pytest.raises(NotFound):
             retrieve.frame(archive, stored, number)
+
+
+def test_the_middle_image_of_a_study(archive: Archive, real_file: Callable[[str], Path]) -> None:
+    stored = [store(archive, real_file(name)) for name in ("RG1_UNCR.dcm", "emri_small.dcm")]
+    with archive.engine.connect() as connection:
+        for one in stored:
+            assert retrieve.middle_image(connection, study=one.study_instance_uid) == one
+        for scope in (Scope("1.2.3"), Scope(institutions=("elsewhere",))):
+            with pytest.raises(NotFound):
+                retrieve.middle_image(connection, study=stored[0].study_instance_uid, scope=scope)
+
+
+def test_one_instance_keeps_to_its_scope(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    stored = store(archive, real_file("RG1_UNCR.dcm"))
+    uids: dict[str, Any] = {
+        "study": stored.study_instance_uid,
+        "series": stored.series_instance_uid,
+        "instance": stored.sop_instance_uid,
+    }
+    with archive.engine.connect() as connection:
+        assert retrieve.one_instance(connection, **uids) == stored
+        name = connection.exec_driver_sql("SELECT institution_name FROM series").scalar_one()
+        for scope in (Scope(stored.study_instance_uid), Scope(institutions=("elsewhere", name))):
+            assert retrieve.one_instance(connection, **uids, scope=scope) == stored
+        for scope in (Scope("1.2.3"), Scope(institutions=()), Scope(institutions=("elsewhere",))):
+            with pytest.raises(NotFound):
+                retrieve.one_instance(connection, **uids, scope=scope)
+        for key in uids:
+            with pytest.raises(NotFound):
+                retrieve.one_instance(connection, **{**uids, key: "1.2.3"})
+
+
+def test_neighbouring_frames_are_one_read(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    whole = pydicom.dcmread(real_file("emri_small.dcm"))
+    stored = store(archive, real_file("emri_small.dcm"))
+    size = len(whole.PixelData) // 10
+    numbers = [1, 2, 3, 9, 8, 8, 10, 1]
+    found = list(retrieve.frames(archive, stored, numbers))
+    assert found == [whole.PixelData[size * (n - 1) : size * n] for n in numbers]
+    # Those that follow each other, and what is near, are views of one buffer.
+    views = [frame.obj for frame in found if isinstance(frame, memoryview)]
+    assert views[0] is views[1] is views[2] is views[3]
+    assert views[4] is not views[3]

@@ -13,7 +13,7 @@ from pacs.archive import Archive
 from pacs.dicom.header import is_video
 from pacs.dicom.rendering import MediaType
 from pacs.pictures import Look, rendered
-from pacs.retrieve import NotFound, StoredInstance, check_frame
+from pacs.retrieve import NotFound, StoredInstance, check_frame, middle_image
 from viewer_api.access import Principal, Reader
 from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.dicomweb.immutable import IMMUTABLE, not_modified
@@ -154,7 +154,7 @@ def _thumbnail(request: Request, principal: Principal, asked: Target, number: in
     view = thumbnail_view(request.query_params, _THUMBNAIL)
     # OHIF asks for multipart octets here and takes a JPEG; so nothing is refused.
     form = choose(_SINGLE, accepted(request)) or _SINGLE[0]
-    stored = _representative(stored_instances(request, principal, asked))
+    stored = _representative(request, principal, asked)
     check_frame(stored, number)
     record_read(request, principal, "study.thumbnail", asked.study)
     return _one(request, asked, (stored, number), Look(form.kind, view, quality=80))
@@ -235,13 +235,14 @@ def _nothing_to_show() -> Problem:
     return Problem(406, "not_renderable", "There are no pixels here of which a picture is made.")
 
 
-def _representative(found: list[StoredInstance]) -> StoredInstance:
-    """The image in the middle, where the anatomy is. Raises NotFound where there is no image."""
-    images = [
-        stored
-        for stored in found
-        if stored.number_of_frames > 0 and not is_video(stored.transfer_syntax_uid)
-    ]
-    if not images:
-        raise NotFound(found[0].sop_instance_uid, "image")
-    return images[len(images) // 2]
+def _representative(request: Request, principal: Principal, asked: Target) -> StoredInstance:
+    """The image that stands for what the URL names. Raises NotFound where there is none."""
+    if asked.instance is None:
+        with door_of(request).reading() as connection:
+            return middle_image(
+                connection, study=asked.study, series=asked.series, scope=principal.scope
+            )
+    (stored,) = stored_instances(request, principal, asked)
+    if stored.number_of_frames == 0 or is_video(stored.transfer_syntax_uid):
+        raise NotFound(stored.sop_instance_uid, "image")
+    return stored
