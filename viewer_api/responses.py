@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from zlib_ng import zlib_ng
 
 _WORTH_COMPRESSING = 1024
 _FAST = 1
+_GZIP = 31  # the window of zlib, with a header of gzip
 _LONGEST_LIST = 4096
 
 # Patient data: the browser may keep it for this person, and asks every time whether it still may.
@@ -84,7 +85,7 @@ def text_response(
     body = pieces if isinstance(pieces, bytes) else b"".join(pieces)
     sent = {**PRIVATE, **(headers or {}), "Vary": "Accept, Accept-Encoding"}
     if len(body) >= _WORTH_COMPRESSING and takes_gzip(request):
-        body = gzip.compress(body, _FAST, mtime=0)
+        body = zlib_ng.compress(body, _FAST, _GZIP)
         sent["Content-Encoding"] = "gzip"
     return Response(body, status_code, sent, media_type=media_type)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
@@ -10,6 +9,7 @@ from itertools import chain, islice
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from zlib_ng import zlib_ng
 
 from pacs.archive import Archive
 from pacs.dicom.header import is_video
@@ -44,6 +44,7 @@ from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response
 router = APIRouter(tags=["DICOMweb retrieve"])
 
 DICOM = "application/dicom"
+_GZIP = 31  # the window of zlib, with a header of gzip
 
 
 @router.get("/studies/{study}", summary="Retrieve a study")
@@ -136,7 +137,8 @@ def _ready(request: Request, found: Document, media_type: str) -> Response:
     if takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
         return Response(found.gzip, headers=headers, media_type=media_type)
-    return Response(gzip.decompress(found.gzip), headers=headers, media_type=media_type)
+    body = zlib_ng.decompress(found.gzip, wbits=_GZIP)
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def _objects(request: Request, principal: Principal, asked: Target) -> Response:
