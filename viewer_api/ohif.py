@@ -53,6 +53,8 @@ _CONFIGURATION = {
     # A guided tour would lie over the image.
     "customizationService": {"ohif.tours": {"$set": []}},
     "showStudyList": True,
+    # Never a doubt whose images these are.
+    "showPatientInfo": "visibleReadOnly",
     "maxNumberOfWebWorkers": 3,
     "showWarningMessageForCrossOrigin": False,
     "showCPUFallbackMessage": True,
