@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.uid import JPEG2000Lossless
 
 from pacs.archive import Archive
 from pacs.dicom import codecs, rendering, scaling
-from pacs.dicom.codecs import UndecodableFrame
+from pacs.dicom.codecs import Buffer, NotEncodable, UndecodableFrame
 from pacs.dicom.rendering import MediaType, Values, Window
 from pacs.dicom.scaling import View
 from pacs.recent import Recent
+from pacs.renditions import htj2k
 from pacs.retrieve import StoredInstance, check_frame, decoded, frame, presentation_of
 
 _KEPT_PIXELS = 128 << 20
@@ -69,7 +71,7 @@ def _picture(archive: Archive, stored: StoredInstance, number: int, look: Look) 
         found = _sized(archive, stored, number, header, look.view)
         if isinstance(found, _Grey):
             found = rendering.shades(found.values, found.photometric, header, look.window)
-    except (*codecs.BAD_PIXELS, MemoryError) as error:
+    except (*codecs.BAD_PIXELS, MemoryError, NotEncodable) as error:
         raise UndecodableFrame(
             f"{stored.sop_instance_uid}: frame {number} cannot be shown: {error}"
         ) from error
@@ -102,7 +104,11 @@ def _whole(
     """All of a frame as it was decoded."""
 
     def make() -> tuple[_Grey | NDArray[np.uint8], int]:
-        array, photometric = decoded(archive, stored, number, header, raw=False)
+        codestream = _codestream(archive, stored, number, header)
+        if codestream is not None:
+            array, photometric = codecs.decode_reduced(header, codestream, 0), _photometric(header)
+        else:
+            array, photometric = decoded(archive, stored, number, header, raw=False)
         if rendering.is_grey(array, photometric):
             return _Grey(rendering.values_of(array, header), photometric), array.nbytes
         return array, array.nbytes
@@ -125,15 +131,29 @@ def _reduced(
     size: tuple[int, int],
 ) -> _Grey | None:
     """A frame at a size near the one at which it is looked at, where its codestream holds one."""
-    grey = header.get("SamplesPerPixel") == 1 and _photometric(header) != "PALETTE COLOR"
-    if not (grey and stored.frames and codecs.is_htj2k(stored.transfer_syntax_uid)):
-        return None
     smaller = min(int(header.Columns) / size[0], int(header.Rows) / size[1])
     halvings = int(math.log2(max(1.0, smaller)))
-    if halvings == 0:
+    codestream = _codestream(archive, stored, number, header) if halvings else None
+    if codestream is None:
         return None
-    array = codecs.decode_reduced(header, frame(archive, stored, number), halvings)
+    array = codecs.decode_reduced(header, codestream, halvings)
     return _Grey(rendering.values_of(array, header), _photometric(header))
+
+
+def _codestream(
+    archive: Archive, stored: StoredInstance, number: int, header: Dataset
+) -> Buffer | None:
+    """A grey frame as HTJ2K; None where it is not stored so.
+
+    JPEG 2000 takes 15 times as long to decode, and is therefore decoded once and kept in HTJ2K.
+    """
+    grey = header.get("SamplesPerPixel") == 1 and _photometric(header) != "PALETTE COLOR"
+    if not (grey and stored.frames):
+        return None
+    if stored.transfer_syntax_uid == JPEG2000Lossless:
+        return htj2k(archive, stored, number)
+    is_one = codecs.is_htj2k(stored.transfer_syntax_uid)
+    return frame(archive, stored, number) if is_one else None
 
 
 def _photometric(header: Dataset) -> str:

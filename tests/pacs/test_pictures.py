@@ -209,6 +209,21 @@ def test_a_small_picture_of_htj2k_decodes_no_more_than_it_shows(
     assert np.abs(expected.astype(float) - found).mean() < 3
 
 
+def test_jpeg_2000_is_decoded_once_for_all_its_pictures(
+    archive: Archive, real_file: Callable[[str], Path]
+) -> None:
+    plain, compressed = (
+        put(archive, pydicom.dcmread(real_file(name))) for name in ("RG1_UNCR.dcm", "RG1_J2KR.dcm")
+    )
+    np.testing.assert_array_equal(shown(archive, plain), shown(archive, compressed))
+    key = f"renditions/{compressed.object_key}/1.jph"
+    assert archive.store.stat(key).size < compressed.size * 1.2
+    # From now on not even the object is needed.
+    archive.store.delete(compressed.object_key)
+    small = [shown(archive, stored, view=View((150, 150))) for stored in (plain, compressed)]
+    assert np.abs(small[0].astype(float) - small[1]).mean() < 3
+
+
 @pytest.mark.parametrize("rubbish", [b"", b"\0" * 64, b"\xff\xd8\xff rubbish", b"\xff\x4f\xff\x51"])
 @pytest.mark.parametrize(
     "syntax",
