@@ -15,6 +15,9 @@ PUBLIC = {
     ("POST", "/api/v1/session"),
     ("GET", "/s/{secret}"),
     ("GET", "/viewer"),
+    # Redirects: to /ohif/, and from there to the sign-in (tests/viewer_api/test_ohif.py).
+    ("GET", "/ohif"),
+    ("GET", "/ohif/{path:path}"),
     ("GET", "/{path:path}"),
 }
 # WebSockets: tests/viewer_api/test_workitem_lines.py tries who may open one.
