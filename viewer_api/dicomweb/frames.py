@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
@@ -15,7 +16,7 @@ from pacs.renditions import htj2k
 from pacs.retrieve import StoredInstance, check_frame, uncompressed
 from pacs.retrieve import frames as stored_frames
 from viewer_api.access import Reader
-from viewer_api.dicomweb.accept import Offer
+from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.dicomweb.immutable import IMMUTABLE, not_modified
 from viewer_api.dicomweb.multipart import (
     PART_STOP,
@@ -26,6 +27,7 @@ from viewer_api.dicomweb.multipart import (
 )
 from viewer_api.dicomweb.ranges import asked_part
 from viewer_api.dicomweb.resources import (
+    accepted,
     frame_numbers,
     negotiate,
     record_read,
@@ -98,7 +100,10 @@ def retrieve_frames(
         return video_response(request, principal, asked, stored)
     for number in numbers:
         check_frame(stored, number)
-    form = negotiate(request, _offers(stored.transfer_syntax_uid, single=len(numbers) == 1))
+    single = len(numbers) == 1
+    form = _chosen(accepted(request), stored.transfer_syntax_uid, single)
+    if form is None:
+        form = negotiate(request, _offers(stored.transfer_syntax_uid, single=single))
     record_read(request, principal, "study.viewed", study)
     etag = etag_of(stored.object_key, frames, form.media_type, str(form.transfer_syntax))
     known = not_modified(request, etag)
@@ -146,6 +151,12 @@ def _single(request: Request, body: Buffer, headers: dict[str, str], media_type:
         return PiecesResponse([body], headers, media_type)
     piece = memoryview(body)[part.start : part.end]
     return PiecesResponse([piece], {**headers, **part.headers}, media_type, 206)
+
+
+@lru_cache(maxsize=256)
+def _chosen(accept: str | None, syntax: str, single: bool) -> FrameOffer | None:
+    """The form for an Accept header, of which a scroll sends the same a thousand times."""
+    return choose(_offers(syntax, single=single), accept)
 
 
 def _offers(syntax: str, *, single: bool) -> list[FrameOffer]:
