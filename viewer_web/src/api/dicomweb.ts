@@ -10,6 +10,8 @@ export const ohifUrl = (study: string) => `/ohif/viewer?StudyInstanceUIDs=${stud
 export const mediaUrl = (study: string) => `/dicomweb/studies/${study}?accept=application/zip`;
 
 export const metadataUrl = (study: string, seriesUID: string) => `${series(study, seriesUID)}/metadata`;
+export const instanceMetadataUrl = (study: string, seriesUID: string, sop: string) =>
+  `${instance(study, seriesUID, sop)}/metadata`;
 export const thumbnailUrl = (study: string, seriesUID: string, sop: string) =>
   `${instance(study, seriesUID, sop)}/thumbnail`;
 export const renderedUrl = (study: string, seriesUID: string, sop: string, frame = 1) =>

@@ -9,16 +9,18 @@ import {
   type Types,
 } from '@cornerstonejs/core';
 import { init as initLoader, wadors } from '@cornerstonejs/dicom-image-loader';
+import supportsNorm16Linear from '@kitware/vtk.js/Rendering/OpenGL/Texture/supportsNorm16Linear';
 
 import { type ImageView, NOTHING, type Placement, ViewStore } from './imageView';
 import { type DicomJson, SOP_INSTANCE_UID, textOf } from './metadata';
-import { imageId, type Stack } from './stack';
+import { imageId, type Frame, type Stack } from './stack';
 
 /** For a PC with 4 GB: a chest radiograph takes 8 to 20 MB, a CT slice half of one. */
 const CACHE_BYTES = 256 * 1024 * 1024;
 const DECODERS = 2;
 const AHEAD = 3;
-const VIEWPORT = 'viewport';
+/** A series of more instances than this shows its first image before it knows all of them. */
+const FEW = 8;
 const PHOTOMETRIC_INTERPRETATION = '00280004';
 const RED_PALETTE = '00281201';
 /** Decoding that says neither yes nor no for so long has died in its worker. */
@@ -26,20 +28,38 @@ const STUCK_MS = 20_000;
 const MAX_ZOOM = 30;
 const MIN_ZOOM = 0.2;
 
-let started = false;
-let engines = 0;
+interface Metadata {
+  ofSeries: (stack: Stack) => Promise<DicomJson[]>;
+  ofInstance: (frame: Frame) => Promise<DicomJson[]>;
+}
 
-function start(): void {
-  if (started) return;
-  started = true;
+let engine: RenderingEngine | null = null;
+let views = 0;
+
+/**
+ * One engine for the page's life: its drawing context takes longer to make, and to make larger,
+ * than a frame takes to come. A viewport that nobody sees keeps it as large as the window is now.
+ */
+export function start(): RenderingEngine {
+  if (engine !== null) return engine;
   initCore({ rendering: { webGlContextCount: 1 } } as Types.Cornerstone3DConfig);
   initLoader({ maxWebWorkers: DECODERS });
   cache.setMaxCacheSize(CACHE_BYTES);
+  engine = new RenderingEngine('engine');
+  const ground = document.createElement('div');
+  ground.ariaHidden = 'true';
+  ground.style.cssText = `position: fixed; left: -10000px; width: ${innerWidth}px; height: ${innerHeight}px`;
+  document.body.append(ground);
+  engine.enableElement({ viewportId: 'ground', type: Enums.ViewportType.STACK, element: ground });
+  // Asked with the first picture otherwise.
+  supportsNorm16Linear();
+  return engine;
 }
 
 /** Stored pixels, windowed on the graphics card. */
 export class CornerstoneView extends ViewStore implements ImageView {
-  readonly #engine: RenderingEngine;
+  readonly #engine = start();
+  readonly #id: string;
   #viewport: Types.IStackViewport;
   readonly #watchSize: ResizeObserver;
   readonly #stop = new AbortController();
@@ -48,15 +68,16 @@ export class CornerstoneView extends ViewStore implements ImageView {
   #isWhiteLow: boolean[] = [];
   #isInverted = false;
   #lastByte = 0;
+  /** The whole stack is described; until then only its first image can be shown. */
+  #isDescribed = false;
 
   constructor(
     private readonly element: HTMLDivElement,
-    private readonly metadataOf: (stack: Stack) => Promise<DicomJson[]>,
+    private readonly metadata: Metadata,
   ) {
     super();
-    start();
-    engines += 1;
-    this.#engine = new RenderingEngine(`engine-${engines}`);
+    views += 1;
+    this.#id = `viewport-${views}`;
     this.#viewport = this.#freshViewport();
     const { signal } = this.#stop;
     element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.#rendered(), { signal });
@@ -71,15 +92,17 @@ export class CornerstoneView extends ViewStore implements ImageView {
 
   /** A used viewport would carry window and inversion of its last stack into the next. */
   #freshViewport(): Types.IStackViewport {
-    if (this.#imageIds.length > 0) this.#engine.disableElement(VIEWPORT);
-    this.#engine.enableElement({ viewportId: VIEWPORT, type: Enums.ViewportType.STACK, element: this.element });
-    return this.#engine.getViewport<Types.IStackViewport>(VIEWPORT);
+    if (this.#imageIds.length > 0) this.#engine.disableElement(this.#id);
+    this.#engine.enableElement({ viewportId: this.#id, type: Enums.ViewportType.STACK, element: this.element });
+    return this.#engine.getViewport<Types.IStackViewport>(this.#id);
   }
 
   open = (stack: Stack, index: number): void => {
     this.#viewport = this.#freshViewport();
     this.#imageIds = stack.frames.map(imageId);
+    this.#isWhiteLow = [];
     this.#isInverted = false;
+    this.#isDescribed = false;
     this.set({ ...NOTHING, status: 'loading', index });
     const wanted = this.#imageIds;
     this.#show(stack, index).catch((error: unknown) => {
@@ -91,24 +114,39 @@ export class CornerstoneView extends ViewStore implements ImageView {
 
   async #show(stack: Stack, index: number): Promise<void> {
     const wanted = this.#imageIds;
-    const bySop = new Map((await this.metadataOf(stack)).map((one) => [textOf(one, SOP_INSTANCE_UID), one]));
+    const first = stack.frames[index];
+    if (first === undefined) return;
+    const whole = this.metadata.ofSeries(stack);
+    // Its failure is told below, where it is waited for.
+    whole.catch(() => undefined);
+    const isLong = new Set(stack.frames.map(({ sopUID }) => sopUID)).size > FEW;
+    this.#describe(stack, wanted, isLong ? await this.metadata.ofInstance(first) : await whole);
     if (this.#isStale(wanted)) return;
-    this.#isWhiteLow = stack.frames.map(
-      ({ sopUID }) => textOf(bySop.get(sopUID), PHOTOMETRIC_INTERPRETATION) === 'MONOCHROME1',
-    );
-    stack.frames.forEach((frame, at) => {
-      const metadata = bySop.get(frame.sopUID);
-      if (metadata === undefined) throw new Error(`no metadata for ${frame.sopUID}`);
-      if (lacksPalette(metadata)) throw new Error(`no colour palette for ${frame.sopUID}`);
-      if (frame.frame === 1) wadors.metaDataManager.add(wanted[at] ?? '', { ...metadata } as never);
-    });
     // Loaded first on its own, so that a failure is an exception here and not an event elsewhere.
     await this.#load(wanted[index] ?? '');
     if (this.#isStale(wanted)) return;
     await this.#viewport.setStack(wanted, index);
     this.#applyInvert();
     this.#viewport.render();
-    this.#fetchAround(index);
+    if (isLong) this.#describe(stack, wanted, await whole);
+    if (this.#isStale(wanted)) return;
+    this.#isDescribed = true;
+    const { index: now } = this.getState();
+    if (now === index) this.#fetchAround(index);
+    else this.goTo(now);
+  }
+
+  /** Tell the loader what the images are; those that `instances` leave out are not known yet. */
+  #describe(stack: Stack, wanted: string[], instances: DicomJson[]): void {
+    if (this.#isStale(wanted)) return;
+    const bySop = new Map(instances.map((one) => [textOf(one, SOP_INSTANCE_UID), one]));
+    stack.frames.forEach((frame, at) => {
+      const metadata = bySop.get(frame.sopUID);
+      if (metadata === undefined) return;
+      if (lacksPalette(metadata)) throw new Error(`no colour palette for ${frame.sopUID}`);
+      this.#isWhiteLow[at] = textOf(metadata, PHOTOMETRIC_INTERPRETATION) === 'MONOCHROME1';
+      if (frame.frame === 1) wadors.metaDataManager.add(wanted[at] ?? '', { ...metadata } as never);
+    });
   }
 
   /** Some failures in the decoder never reach its promise: silence after the last byte is one too. */
@@ -134,6 +172,7 @@ export class CornerstoneView extends ViewStore implements ImageView {
   goTo = (index: number): void => {
     if (this.#imageIds[index] === undefined) return;
     this.set({ index });
+    if (!this.#isDescribed) return;
     this.#viewport
       .setImageIdIndex(index)
       .then(() => {
@@ -202,7 +241,7 @@ export class CornerstoneView extends ViewStore implements ImageView {
   destroy = (): void => {
     this.#stop.abort();
     this.#watchSize.disconnect();
-    this.#engine.destroy();
+    this.#engine.disableElement(this.#id);
     this.set(NOTHING);
   };
 

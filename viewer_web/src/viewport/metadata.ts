@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 
-import { metadataUrl } from '../api/dicomweb';
+import { instanceMetadataUrl, metadataUrl } from '../api/dicomweb';
 import { call } from '../api/http';
 
 /** A data set in the DICOM JSON model (PS3.18 annex F). */
@@ -9,17 +9,24 @@ export type DicomJson = Record<string, { vr: string; Value?: unknown[]; InlineBi
 export const SOP_INSTANCE_UID = '00080018';
 const SPACINGS = ['00280030', '00181164', '00182010'];
 
+const read = async (url: string, signal: AbortSignal): Promise<DicomJson[]> => {
+  const instances = await call<DicomJson[]>(url, { accept: 'application/dicom+json', signal });
+  return instances.map(withSaneSpacing).map(withPalette);
+};
+
+/** One image's, which comes long before that of a thousand. */
+export const instanceMetadataQuery = (studyUID: string, seriesUID: string, sopUID: string) =>
+  queryOptions({
+    queryKey: ['metadata', studyUID, seriesUID, sopUID],
+    queryFn: ({ signal }) => read(instanceMetadataUrl(studyUID, seriesUID, sopUID), signal),
+    staleTime: 60_000,
+  });
+
 /** Series metadata does not change while a study is read. */
 export const metadataQuery = (studyUID: string, seriesUID: string) =>
   queryOptions({
     queryKey: ['metadata', studyUID, seriesUID],
-    queryFn: async ({ signal }) => {
-      const instances = await call<DicomJson[]>(metadataUrl(studyUID, seriesUID), {
-        accept: 'application/dicom+json',
-        signal,
-      });
-      return instances.map(withSaneSpacing).map(withPalette);
-    },
+    queryFn: ({ signal }) => read(metadataUrl(studyUID, seriesUID), signal),
     staleTime: 60_000,
   });
 

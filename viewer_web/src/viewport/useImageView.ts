@@ -2,7 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 
 import { type ImageView, NOTHING, type ViewState } from './imageView';
-import { metadataQuery } from './metadata';
+import { instanceMetadataQuery, metadataQuery } from './metadata';
 import { RenderedView } from './renderedView';
 import type { Stack } from './stack';
 import { hasWebGL } from './webgl';
@@ -54,9 +54,11 @@ export function useImageView(element: HTMLDivElement | null, stack: Stack | null
           forget = forgetPixels;
           if (isOver) return;
           use(
-            new CornerstoneView(element, ({ studyUID, seriesUID }) =>
-              client.query(metadataQuery(studyUID, seriesUID)),
-            ),
+            new CornerstoneView(element, {
+              ofSeries: ({ studyUID, seriesUID }) => client.query(metadataQuery(studyUID, seriesUID)),
+              ofInstance: ({ studyUID, seriesUID, sopUID }) =>
+                client.query(instanceMetadataQuery(studyUID, seriesUID, sopUID)),
+            }),
           );
         })
         .catch((error: unknown) => {

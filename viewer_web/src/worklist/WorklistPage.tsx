@@ -17,12 +17,12 @@ import { List } from './List';
 import { TopBar } from './TopBar';
 import './worklist.css';
 
-/** The next click opens a study: by then its code is here. Not on phones, which come for the list. */
+/** The next click opens a study: by then its code is here, and ready to draw. Not on phones, which come for the list. */
 function fetchViewerWhenIdle() {
   if (matchMedia('(max-width: 760px)').matches) return undefined;
   const timer = setTimeout(() => {
     void import('../study/StudyPage');
-    if (hasWebGL()) void import('../viewport/cornerstoneView');
+    if (hasWebGL()) void import('../viewport/cornerstoneView').then(({ start }) => start());
   }, 1_500);
   return () => clearTimeout(timer);
 }
