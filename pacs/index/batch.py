@@ -27,6 +27,9 @@ _COLUMNS = (
     "frames, version, source_kind, source_peer"
 )
 
+# Studies in which something is new; looked for in hidden ones alone.
+_FRESH = "ARRAY(SELECT touches FROM arrived JOIN new USING (sop_instance_uid))"
+
 # One statement, so that it needs no transaction around it: one round trip, one fsync. A study is
 # not marked as touched each time, as that changes an indexed column of a row with many indexes.
 _INSERT = f"""
@@ -43,20 +46,18 @@ new AS (
   INSERT INTO instances ({_COLUMNS})
   SELECT {_COLUMNS} FROM arrived WHERE (SELECT count(*) FROM locked) > 0
   ON CONFLICT DO NOTHING
-  RETURNING sop_instance_uid),
-fresh AS (SELECT touches, series_ref FROM arrived JOIN new USING (sop_instance_uid)),
+  RETURNING sop_instance_uid, series_ref),
 touched AS (
   UPDATE studies SET unsettled = true, touched_at = clock_timestamp(),
-    hidden = hidden AND NOT id = ANY(ARRAY(SELECT touches FROM fresh))
+    hidden = hidden AND NOT id = ANY({_FRESH})
   WHERE id = ANY(ARRAY(SELECT DISTINCT touches FROM arrived))
     AND (SELECT count(*) FROM locked) > 0
     AND (NOT unsettled OR touched_at < clock_timestamp() - make_interval(secs => %(pause)s)
-      OR hidden AND id = ANY(ARRAY(SELECT touches FROM fresh)))
+      OR hidden AND id = ANY({_FRESH}))
   RETURNING study_instance_uid),
 shown AS (
   UPDATE series SET hidden = false
-  WHERE id = ANY(ARRAY(SELECT DISTINCT series_ref FROM arrived))
-    AND hidden AND id = ANY(ARRAY(SELECT series_ref FROM fresh)))
+  WHERE hidden AND id = ANY(ARRAY(SELECT DISTINCT series_ref FROM new)))
 SELECT sop_instance_uid FROM new
 UNION ALL
 ({events.ARRIVED} FROM touched)
