@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from pacs.dicom.errors import InvalidUid, MissingAttribute, NotDicom, TooLarge, Truncated
-from pacs.dicom.json import DataSet
+from pacs.dicom.json import MAX_INLINE_BYTES, DataSet, dictionary_vr
 from pacs.dicom.layout import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    PIXEL_DATA_TAGS,
     Buffer,
     Element,
     Encoding,
@@ -82,10 +83,18 @@ def read_header(file: Buffer, max_bytes: int, size: int | None = None) -> Header
 
 
 def read_attributes(file: Buffer, max_bytes: int, size: int) -> DataSet:
-    """All attributes up to the pixel data; parameters and errors as of `read_header`."""
+    """All attributes up to the pixel data; parameters and errors as of `read_header`.
+
+    Of values too long to stand in JSON the bytes need not be in `file`.
+    """
     meta, data, start, end = _open(file, max_bytes, size)
     encoding = encoding_of(meta.transfer_syntax_uid)
     elements, _ = encoding.walk(data, start, end, until_pixels=True)
+    for tag, (vr, begin, stop) in elements.items():
+        if stop > len(data) and tag not in PIXEL_DATA_TAGS:
+            is_sequence = (vr.decode("ascii") or dictionary_vr(tag)) == "SQ"
+            if is_sequence or stop - begin <= MAX_INLINE_BYTES:
+                raise HeadTooShort
     return _dataset(data, encoding, elements)
 
 

@@ -79,6 +79,27 @@ def test_metadata_is_every_attribute_but_pixels(
     assert found == whole
 
 
+@pytest.mark.parametrize("kind", ["value", "sequence"])
+def test_metadata_holds_what_lies_behind_the_beginning(
+    archive: Archive, make_file: Callable[..., bytes], kind: str
+) -> None:
+    value = bytes(range(250)) * 400  # more than is read at first, and less than a URI stands for
+    attributes: dict[str, object] = {"SpectroscopyData": value}
+    if kind == "sequence":
+        items = [pydicom.Dataset() for _ in range(200)]
+        for item in items:
+            item.TextValue = "x" * 1000
+        attributes = {"WaveformSequence": items}
+    data = make_file(PixelData=None, **attributes)
+    received = archive.ingest.receive([data], MODALITY)
+    (text,) = retrieve.metadata(archive, study=received.study_instance_uid)
+    found = pydicom.Dataset.from_json(text)
+    if kind == "value":
+        assert found.SpectroscopyData == value
+    else:
+        assert [item.TextValue for item in found.WaveformSequence] == ["x" * 1000] * 200
+
+
 @pytest.mark.parametrize(
     "name",
     [
