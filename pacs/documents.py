@@ -6,7 +6,7 @@ stored has to think of documents, and none is ever out of date.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from pacs.metadata import describe_instances
 _LEVEL = 6
 _GZIP = 16 + zlib_ng.MAX_WBITS
 _AT_ONCE = 500
+_PIECE_BYTES = 1 << 20
 
 _OF_STUDY = """ARRAY(SELECT i.id FROM series x JOIN instances i ON i.series_ref = x.id
   WHERE x.study_ref = {study} AND i.current ORDER BY i.id)"""
@@ -73,6 +74,14 @@ class Document:
 
     etag: str
     gzip: bytes | None
+
+    def plain(self) -> Iterator[bytes]:
+        """The JSON itself, in pieces; of a document that the caller knows, nothing."""
+        inflater = zlib_ng.decompressobj(_GZIP)
+        rest = self.gzip
+        while rest:
+            yield inflater.decompress(rest, _PIECE_BYTES)
+            rest = inflater.unconsumed_tail
 
 
 def etag_of(body: bytes) -> str:

@@ -37,6 +37,7 @@ def body(found: Document | None) -> str:
     assert found is not None
     assert found.gzip is not None
     plain = gzip.decompress(found.gzip)
+    assert b"".join(found.plain()) == plain
     assert found.etag == etag_of(plain)
     return plain.decode()
 

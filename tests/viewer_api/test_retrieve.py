@@ -11,6 +11,7 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
 
+from pacs.documents import describe_study
 from tests.plugins.hospital import CT, RADIOGRAPH, STUDIES, Hospital, file_of
 
 REPORT = "test-SR.dcm"
@@ -111,6 +112,9 @@ def test_metadata_is_whole_cached_and_compressed(
         original = pydicom.dcmread(file_of(CT), stop_before_pixels=True)
         assert pydicom.Dataset.from_json(document).PatientName == original.PatientName
         assert document["00280010"]["Value"] == [128]
+        plain = machine.get(path, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert (plain.content, plain.headers["etag"]) == (answer.content, answer.headers["etag"])
         again = machine.get(path, headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         other = machine.get(path, headers={"If-None-Match": '"other"'})
@@ -240,3 +244,20 @@ def test_reads_are_on_record_once_for_a_scroll(hospital: Hospital) -> None:
     assert (viewed(name), viewed(CT)) == (1, 0)
     assert client.get(f"{hospital.path(CT)}/frames/1").status_code == 200
     assert (viewed(name), viewed(CT)) == (1, 1)
+
+
+def test_metadata_is_the_same_once_the_study_has_settled(hospital: Hospital) -> None:
+    machine = hospital.machine()
+    paths = [f"{hospital.path(CT, level)}/metadata" for level in ("series", "study")]
+    before = [machine.get(path) for path in paths]
+    describe_study(hospital.archive, hospital.stored[CT].study_instance_uid)
+    for path, earlier in zip(paths, before, strict=True):
+        for encoding in ("gzip", "identity"):
+            answer = machine.get(path, headers={"Accept-Encoding": encoding})
+            assert answer.content == earlier.content
+            assert answer.headers["etag"] == earlier.headers["etag"]
+            assert answer.headers.get("content-encoding", "identity") == encoding
+        again = machine.get(path, headers={"If-None-Match": f'"other", {answer.headers["etag"]}'})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == answer.headers["etag"]
+    assert hospital.follower(RADIOGRAPH).get(paths[0]).status_code == 404

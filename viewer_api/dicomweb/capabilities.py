@@ -62,7 +62,7 @@ def capabilities(request: Request, _caller: Caller) -> Response:
         body = orjson.dumps(description | {"paths": paths, "servers": [{"url": base}]})
     etag = etag_of(body)
     return unchanged(request, etag) or text_response(
-        request, body, form.media_type, headers={"ETag": etag, "Allow": "GET, HEAD, OPTIONS"}
+        request, body, form.media_type, headers={"ETag": etag, "Allow": "GET, OPTIONS"}
     )
 
 
