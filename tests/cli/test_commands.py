@@ -17,6 +17,8 @@ import pydicom
 import pytest
 
 from pacs.cli import main
+from pacs.database.engine import connect
+from pacs.rejection import reject
 from tests.plugins.dcmtk import StoreScp
 
 PACS = [sys.executable, "-m", "pacs.cli"]
@@ -70,7 +72,7 @@ def test_help_is_quick_and_names_every_command() -> None:
         took.append(time.monotonic() - started)
     for command in (
         *("serve", "demo", "import", "export", "reindex", "scrub", "status", "conformance"),
-        *("users", "tokens", "devices", "models"),
+        *("users", "tokens", "devices", "models", "rejected"),
     ):
         assert f" {command} " in told.stdout
     loaded = subprocess.run(
@@ -235,6 +237,36 @@ def test_studies_are_exported_as_media_and_each_time_on_record(
         events = connection.execute(asked).fetchall()
     assert [event[1] for event in events[:2]] == [study, study]
     assert events[0][0].startswith("console:")
+
+
+def test_what_is_rejected_is_listed_and_restored(pacs: Run, database_url: str) -> None:
+    pacs("import", str(CT))
+    study = str(pydicom.dcmread(CT, stop_before_pixels=True).StudyInstanceUID)
+    assert json.loads(pacs("rejected", "list", "--json").stdout) == []
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        rejection = reject(
+            connection, "113037", study=study, reason="nhầm bệnh nhân", by="user:test"
+        )
+    engine.dispose()
+    assert rejection is not None
+    (listed,) = json.loads(pacs("rejected", "list", "--json").stdout)
+    assert (listed["id"], listed["code"], listed["reason"], listed["rejected_by"]) == (
+        rejection.id,
+        "113037",
+        "nhầm bệnh nhân",
+        "user:test",
+    )
+    assert "nhầm" in pacs("rejected", "list").stdout
+    assert json.loads(pacs("status", "--json").stdout)["instances"] == 0
+    assert json.loads(pacs("scrub", "--json").stdout)["outcomes"] == {"sound": 1}
+    pacs("rejected", "restore", str(rejection.id))
+    assert json.loads(pacs("status", "--json").stdout)["instances"] == 1
+    assert json.loads(pacs("rejected", "list", "--json").stdout) == []
+    (listed,) = json.loads(pacs("rejected", "list", "--all", "--json").stdout)
+    assert listed["restored_by"].startswith("console:")
+    assert "taken back already" in pacs("rejected", "restore", str(rejection.id), status=1).stderr
+    assert "no rejection" in pacs("rejected", "restore", "999", status=1).stderr
 
 
 def test_an_altered_object_is_found(pacs: Run, database_url: str) -> None:
