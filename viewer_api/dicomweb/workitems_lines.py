@@ -175,9 +175,12 @@ async def open_line(websocket: WebSocket, aet: str) -> None:
             await to_thread.run_sync(_record, websocket, principal, title)
             await websocket.accept()
             await _Conversation(websocket, door.lines, line, title, position).run()
+    except WebSocketDisconnect:
+        return  # it hung up before it was answered
     except (Problem, *_DATABASE_TROUBLE) as error:
         answer = problem_response(websocket, problem_of(error))
-        await websocket.send_denial_response(answer)
+        with contextlib.suppress(WebSocketDisconnect):
+            await websocket.send_denial_response(answer)
 
 
 class _Conversation:
