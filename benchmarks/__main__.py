@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("psutil", "pynetdicom", "numpy")
+_PACKAGES = ("psutil", "pynetdicom", "numpy", "playwright")
 _NAMES = {
     "ingest": "receiving, beside Orthanc, DCMTK's storescp and plain pynetdicom",
     "query": "C-FIND, beside Orthanc with SQLite and with PostgreSQL",
     "move": "sending by C-GET, C-MOVE and C-STORE, beside Orthanc",
     "scale": "searching and receiving with a large index, beside a small one",
     "memory": "memory under large objects, beside Orthanc",
+    "first-image": "the first image in our page and in OHIF, on ours and on Orthanc",
     "web": "DICOMweb, beside Orthanc with its plugin, with SQLite and with PostgreSQL",
 }
 # What `--quick` measures: whether it works, in a minute or so. The numbers mean nothing.
@@ -36,6 +37,7 @@ _QUICK: Mapping[str, dict[str, Any]] = {
         "scale": 0.01,
     },
     "memory": {"one": 20, "each": 5, "at_once": 4},
+    "first-image": {"slices": 4, "rounds": 1},
     "web": {
         "studies": 60,
         "slices": (3, 6),
@@ -87,7 +89,8 @@ def _run(chosen: argparse.Namespace) -> None:
     from benchmarks import machine
     from benchmarks.report import page
 
-    benchmark = importlib.import_module(f"benchmarks.{chosen.name}")
+    module = chosen.name.replace("-", "_")
+    benchmark = importlib.import_module(f"benchmarks.{module}")
     options: dict[str, Any] = dict(_QUICK[chosen.name]) if chosen.quick else {}
     for name in ("rounds", "loads", "associations", "scale", "parts", "studies", "only"):
         value = getattr(chosen, name, None)
@@ -98,7 +101,7 @@ def _run(chosen: argparse.Namespace) -> None:
         outcome = benchmark.run(
             benchmark.Plan(**options), Path(folder), lambda line: print(line, flush=True)
         )
-    print(page.write(chosen.name, outcome, described, chosen.results))
+    print(page.write(module, outcome, described, chosen.results))
 
 
 def main() -> int:

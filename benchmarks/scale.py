@@ -9,13 +9,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from benchmarks import filled, hospital, ingest, servers
+from benchmarks.errors import SendFailed
 from benchmarks.hospital import Study
 from benchmarks.loads import LOADS, write
 from benchmarks.query import KINDS, ask, days_and_modality, plain
 from benchmarks.running import Cores, Server, this_process_held_to
+from benchmarks.web import request
+from benchmarks.web_client import Clients
+from benchmarks.web_questions import JSON
 from pacs.database.embedded import EmbeddedPostgres
 from pacs.database.engine import connect
 from pacs.database.migrate import migrate
@@ -32,6 +38,19 @@ ASKED: dict[str, Callable[[Study], dict[str, str]]] = {
     "7 days and nguyen*": lambda study: days_and_modality(study, 7) | {"PatientName": "nguyen*"},
 }
 _LIMIT = 100
+_CLIENTS = 8
+_QIDO_SECONDS = 5.0
+QIDO: dict[str, Callable[[Study], str]] = {
+    "patient ID": lambda study: f"PatientID={study.person.patient_id}",
+    "7 days and a modality": lambda study: (
+        f"StudyDate={study.day:%Y%m%d}-{study.day + timedelta(days=6):%Y%m%d}"
+        f"&ModalitiesInStudy={study.modality}"
+    ),
+    "name prefix without diacritics": lambda study: (
+        f"PatientName={quote(plain(study.person.name))}*"
+    ),
+}
+"""The same questions as the parameters of a search for studies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +69,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question to the large index: by C-FIND, all answers, or `pacs.index.query.search`."""
+    """One question to the large index: by C-FIND, all answers, by QIDO-RS, or by
+    `pacs.index.query.search`."""
 
     door: str
     kind: str
@@ -91,9 +111,10 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
         running = []
         for name in instances:
             home = folder / name.replace(" ", "-")
-            server = stack.enter_context(servers.filmless(home, cores.server, "dicom,worker"))
-            running.append(server)
+            parts = "dicom,api,worker" if name == LARGE else "dicom,worker"
+            running.append(stack.enter_context(servers.filmless(home, cores.server, parts)))
         questions += _find(running[-1], chosen, say)
+        questions += qido(running[-1], chosen, questions, say)
         for name, server in zip(instances, running, strict=True):
             server.name = name
             server.measure_idle()
@@ -143,6 +164,35 @@ def _find(server: Server, chosen: Sequence[Study], say: Callable[[str], None]) -
         taken = ask(server, list(map(asked, chosen)))
         questions += [Question("C-FIND", kind, seconds, answers) for seconds, answers in taken]
         say(_line(questions[-len(chosen) :]))
+    return questions
+
+
+def qido(
+    server: Server,
+    chosen: Sequence[Study],
+    asked_before: Sequence[Question],
+    say: Callable[[str], None],
+) -> list[Question]:
+    """By eight clients at once, the first hundred. How many answers there are `search` has told."""
+    assert server.http_port is not None
+    questions = []
+    with Clients(_CLIENTS) as clients:
+        for kind, parameters in QIDO.items():
+            requests = [
+                request(server, "GET", f"/studies?{parameters(study)}&limit={_LIMIT}", JSON)
+                for study in chosen
+            ]
+            clients.repeat(server.http_port, requests, _CLIENTS, 1.0)
+            taken = clients.repeat(server.http_port, requests, _CLIENTS, _QIDO_SECONDS)
+            failed = next((one for one in taken if one.status != 200), None)
+            if failed is not None:
+                raise SendFailed(server.name, f"QIDO-RS ended with status {failed.status}")
+            known = [
+                one.answers for one in asked_before if (one.door, one.kind) == ("search", kind)
+            ]
+            answers = round(sum(known) / len(known)) if known else 0
+            questions += [Question("QIDO-RS", kind, one.seconds, answers) for one in taken]
+            say(_line(questions[-len(taken) :]))
     return questions
 
 

@@ -39,12 +39,16 @@ _DICOMWEB_PLUGIN = _PLUGINS / "libOrthancDicomWeb.so"
 
 @contextmanager
 def filmless(
-    folder: Path, core: int | None, parts: str = "dicom,api,worker", receiver: int | None = None
+    folder: Path,
+    core: int | None,
+    parts: str = "dicom,api,worker",
+    receiver: int | None = None,
+    ohif: Path | None = None,
 ) -> Iterator[Server]:
     """`pacs serve` with its own PostgreSQL, as a hospital runs it, but without the AI.
 
     Triage is work that no other server here does. `receiver`: the port on this machine to which
-    C-MOVE may send.
+    C-MOVE may send. `ohif`: where scripts/prepare.py has made the OHIF viewer ready.
     """
     data = folder / "data"
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PACS_")}
@@ -53,6 +57,8 @@ def filmless(
         "PACS_STUDY_QUIET_SECONDS": f"{_QUIET_SECONDS:g}",
         "PACS_AI": "false",
     }
+    if ohif is not None:
+        environment["PACS_OHIF_DIR"] = str(ohif)
     command = [sys.executable, "-m", "pacs.cli"]
     serve = [*command, "serve", "--only", parts, "--http-port", "0", "--dicom-port", "0"]
     log = folder / "log"
@@ -89,6 +95,19 @@ def filmless(
             # What is deferred begins when a study has been quiet; the worker looks twice a second.
             settles_after=_QUIET_SECONDS + 1 if "worker" in parts else 0.0,
         )
+
+
+def account(server: Server) -> dict[str, str]:
+    """A radiologist who may sign in to this Filmless: name and password."""
+    assert server.folder is not None
+    person = {"username": "bs.an", "password": secrets.token_urlsafe(16)}
+    environment = {**os.environ, "PACS_DATA_DIR": str(server.folder)}
+    add = [sys.executable, "-m", "pacs.cli", "users", "add", person["username"]]
+    add += ["--role", "radiologist", "--full-name", "BS. An", "--password-stdin"]
+    subprocess.run(
+        add, env=environment, input=person["password"], text=True, check=True, capture_output=True
+    )
+    return person
 
 
 def _bearer(command: list[str], environment: dict[str, str]) -> dict[str, str]:

@@ -63,12 +63,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All samples, in the order they were taken, and what was measured."""
+    """All samples, in the order they were taken, and what was measured.
+
+    `remark`: in what way it was not done as the plan says, by whoever did otherwise.
+    """
 
     plan: Plan
     cores: Cores
     versions: dict[str, str]
     samples: list[Sample]
+    remark: str = ""
 
 
 @dataclass

@@ -113,7 +113,7 @@ def stow_request(count: int, folder: Path, number: int) -> bytes:
 
 
 Paths = Callable[[Archived, Sequence[Study], random.Random], list[str]]
-_JSON = {"Accept": "application/dicom+json"}
+JSON = {"Accept": "application/dicom+json"}
 _OCTETS = {"Accept": 'multipart/related; type="application/octet-stream"'}
 _WHOLE = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 _JPEG = {"Accept": "image/jpeg"}
@@ -133,7 +133,7 @@ class Question:
 
     name: str
     paths: Paths
-    headers: dict[str, str] = field(default_factory=lambda: _JSON)
+    headers: dict[str, str] = field(default_factory=lambda: JSON)
     clients: int = 0
     least: int = 0
     of_list: bool = False
@@ -193,7 +193,7 @@ def _rendered(viewport: str, *, again: bool = False) -> Paths:
     return paths
 
 
-_GZIP = _JSON | {"Accept-Encoding": "gzip"}
+_GZIP = JSON | {"Accept-Encoding": "gzip"}
 _FRAME_LEAST = {"radiographs": 10_000_000, "larger": 500_000}
 QUESTIONS = (
     Question(

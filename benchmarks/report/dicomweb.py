@@ -77,9 +77,13 @@ def text(outcome: Outcome, machine: Machine) -> str:
         _table(outcome),
         notes,
         "### Where and what, DICOMweb",
-        place(machine, f"{plan.rounds} rounds", *outcome.versions.values()),
+        place(machine, *outcome.versions.values(), *_said(outcome)),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _said(outcome: Outcome) -> list[str]:
+    return [f"{outcome.plan.rounds} rounds", *([outcome.remark] if outcome.remark else [])]
 
 
 def goals(outcome: Outcome) -> list[Goal]:

@@ -21,6 +21,9 @@ from benchmarks.report.tables import (
 from benchmarks.scale import LARGE, SMALL, Outcome, Question
 
 _GOAL_MS = 10.0
+_GOAL_MS_OF_QIDO = 15.0
+"""With eight clients; twice that among more studies than `_LARGE`."""
+_LARGE = 200_000
 _GOAL_KINDS = (
     "patient ID",
     "accession number",
@@ -33,7 +36,8 @@ _NOTES = """\
   as in a Vietnamese hospital over five years; what is asked is chosen at random among the studies.
 - C-FIND: all answers, from the first byte of the request to the last of the final response, on an
   association that is there already. `search`: what the web asks the index, at most 100 answers, in
-  one process, connection from the pool included.
+  one process, connection from the pool included. QIDO-RS: the first 100, asked by eight clients at
+  once, each one question after another on a connection of its own.
 - A name prefix is a whole name and an asterisk, as typed into the search of a workstation.
 - {cores} The two indexes are of two servers, which took turns in each round, another one first each
   time; {associations} associations sent at once."""
@@ -60,13 +64,17 @@ def text(outcome: Outcome, machine: Machine) -> str:
 
 
 def goals(outcome: Outcome) -> list[Goal]:
-    """The 95th percentile under 10 ms, and rates that do not fall."""
+    """95th percentiles, and rates that do not fall."""
     found = []
     for door, kind, asked in _by_kind(outcome):
-        if door == "C-FIND" and kind in _GOAL_KINDS:
-            most = 1000 * percentile([question.seconds for question in asked], 0.95)
-            words = f"C-FIND among {outcome.plan.studies:,} studies by {kind}, 95th percentile"
-            found.append(Goal(words, "< 10 ms", f"{number(most)} ms", most < _GOAL_MS))
+        if door == "search" or (door == "C-FIND" and kind not in _GOAL_KINDS):
+            continue
+        wanted = _GOAL_MS
+        if door == "QIDO-RS":
+            wanted = _GOAL_MS_OF_QIDO * (1 if outcome.plan.studies <= _LARGE else 2)
+        most = 1000 * percentile([question.seconds for question in asked], 0.95)
+        words = f"{door} among {outcome.plan.studies:,} studies by {kind}, 95th percentile"
+        found.append(Goal(words, f"< {wanted:g} ms", f"{number(most)} ms", most < wanted))
     for load in outcome.plan.loads:
         words = f"receiving {LOADS[load].title}, rate with the large index ÷ the small"
         found.append(at_least(words, statistics.median(_ratios(outcome, load)), 0.8))

@@ -10,9 +10,17 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ingest, memory, move, query, scale, web
+from benchmarks import first_image, ingest, memory, move, query, scale, web
 from benchmarks.machine import Machine
-from benchmarks.report import asking, dicomweb, growing, large_objects, receiving, sending
+from benchmarks.report import (
+    asking,
+    dicomweb,
+    first_picture,
+    growing,
+    large_objects,
+    receiving,
+    sending,
+)
 from benchmarks.report.tables import Goal, goals_table
 
 _HEAD = """# Benchmarks
@@ -47,6 +55,7 @@ SECTIONS = {
     "move": _Section(move.Outcome, sending.text, sending.goals),
     "scale": _Section(scale.Outcome, growing.text, growing.goals),
     "web": _Section(web.Outcome, dicomweb.text, dicomweb.goals),
+    "first_image": _Section(first_image.Outcome, first_picture.text, first_picture.goals),
     "memory": _Section(memory.Outcome, large_objects.text, large_objects.goals),
 }
 
@@ -74,7 +83,9 @@ def _page(folder: Path) -> str:
         goals += section.goals(outcome)
         texts.append(section.text(outcome, machine))
     files = ", ".join(f"[{name}](RESULTS-{name}.json)" for name in names)
-    head = _HEAD.format(names="|".join(names), files=files, goals=goals_table(goals))
+    head = _HEAD.format(
+        names="|".join(names).replace("_", "-"), files=files, goals=goals_table(goals)
+    )
     return "\n".join([head, *texts])
 
 
