@@ -32,7 +32,13 @@ ON CONFLICT DO NOTHING
 
 
 def dicom_json(archive: Archive, object_key: str, size: int) -> str:
-    """All attributes of an object as one line of JSON, with bulk data as URIs.
+    """All attributes of an object as one line of JSON, bulk data as URIs. Raises StoreError."""
+    dataset = header_of(archive, object_key, size)
+    return to_json_text(to_json(dataset, bulk_data_uri(dataset)))
+
+
+def header_of(archive: Archive, object_key: str, size: int) -> DataSet:
+    """An object's attributes up to its pixels.
 
     Reads its beginning, and more of it only where the header goes on. Raises StoreError.
     """
@@ -40,8 +46,7 @@ def dicom_json(archive: Archive, object_key: str, size: int) -> str:
     while True:
         head = archive.store.read(object_key, 0, min(length, size))
         try:
-            dataset = read_attributes(head, archive.settings.max_object_bytes, size)
-            return to_json_text(to_json(dataset, bulk_data_uri(dataset)))
+            return read_attributes(head, archive.settings.max_object_bytes, size)
         except HeadTooShort:
             length *= _LARGER_HEAD
 

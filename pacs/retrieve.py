@@ -21,15 +21,13 @@ from pacs.archive import Archive
 from pacs.database.engine import cursor_of, meaning_of
 from pacs.dicom import codecs
 from pacs.dicom.codecs import Buffer
-from pacs.dicom.header import VIDEO_PREFIX, is_video, read_attributes
-from pacs.dicom.json import DataSet
-from pacs.dicom.layout import HeadTooShort
+from pacs.dicom.header import VIDEO_PREFIX, is_video
 from pacs.dicom.presentation import Presentation, is_wanted, presentation
 from pacs.errors import PacsError
 from pacs.frame_ranges import read_frames
 from pacs.index import tables
 from pacs.index.query import Scope, scoped
-from pacs.metadata import HEAD_BYTES, dicom_json
+from pacs.metadata import dicom_json, header_of
 from pacs.recent import Recent
 
 CHUNK_BYTES = 1 << 20
@@ -306,7 +304,7 @@ def presentation_of(archive: Archive, stored: StoredInstance) -> Presentation:
     """What the object says of its pixels and their look, from its header."""
 
     def read() -> tuple[Presentation, int]:
-        header = _header(archive, stored)
+        header = header_of(archive, stored.object_key, stored.size)
         found = presentation(header.model(filter(is_wanted, header.elements)))
         return found, 1 + stored.number_of_frames // 8
 
@@ -345,17 +343,6 @@ def _of(study: str, series: str | None, instance: str | None, scope: Scope) -> l
     if instance is not None:
         conditions.append(tables.instances.c.sop_instance_uid == instance)
     return conditions
-
-
-def _header(archive: Archive, stored: StoredInstance) -> DataSet:
-    """Its attributes up to the pixels, from no more of the object than they take."""
-    length = HEAD_BYTES
-    while True:
-        head = archive.store.read(stored.object_key, 0, min(length, stored.size))
-        try:
-            return read_attributes(head, archive.settings.max_object_bytes, stored.size)
-        except HeadTooShort:
-            length *= 16
 
 
 def _odd_pixels(
