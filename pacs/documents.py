@@ -99,11 +99,15 @@ def document(
 ) -> Document | None:
     """The document of a series or study; None where there is none yet, or nothing of that UID.
 
-    One that lacks is written first, unless the study is still arriving. `known`: etags that the
-    caller has. Raises StoreUnavailable.
+    One that lacks is written first; of a study that is still arriving only what lacks of its
+    instances, which is asked for again and again meanwhile. `known`: etags that the caller has.
+    Raises StoreUnavailable.
     """
     found = _find(archive, study, series, known, scope)
-    if found is not None and found[1] is None and not found[0]:
+    if found is not None and found[1] is None:
+        if found[0]:
+            describe_instances(archive, study, series)
+            return None
         describe_study(archive, study)
         found = _find(archive, study, series, known, scope)
     return None if found is None or found[1] is None else Document(found[1], found[2])

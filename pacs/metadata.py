@@ -14,7 +14,8 @@ from pacs.archive import Archive
 from pacs.dicom.header import read_attributes
 from pacs.dicom.json import DataSet, to_json, to_json_text
 from pacs.dicom.layout import HeadTooShort
-from pacs.index.tables import instance_metadata, instances, series, studies
+from pacs.index.tables import instance_metadata, instances, studies
+from pacs.index.tables import series as all_series
 from storage.errors import ObjectNotFound
 
 log = logging.getLogger(__name__)
@@ -61,14 +62,14 @@ def bulk_data_uri(dataset: DataSet) -> str:
     return f"/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata"
 
 
-def describe_instances(archive: Archive, study_instance_uid: str) -> int:
-    """Writes down the metadata of those instances of a study that have none yet; how many.
+def describe_instances(archive: Archive, study: str, series: str | None = None) -> int:
+    """Writes down the metadata of those instances of a study or series that lack; how many.
 
     Idempotent; what it has done stays done where it ends early. Raises StoreUnavailable.
     """
     done = 0
     with archive.engine.connect() as connection:
-        missing = _undescribed(connection, study_instance_uid)
+        missing = _undescribed(connection, study, series)
     for at in range(0, len(missing), _AT_ONCE):
         rows = _describe(archive, missing[at : at + _AT_ONCE])
         with archive.engine.begin() as connection:
@@ -87,13 +88,18 @@ def _describe(archive: Archive, missing: Sequence[Row[int, str, int]]) -> list[d
     return rows
 
 
-def _undescribed(connection: Connection, study_instance_uid: str) -> Sequence[Row[int, str, int]]:
-    return connection.execute(
+def _undescribed(
+    connection: Connection, study: str, series: str | None
+) -> Sequence[Row[int, str, int]]:
+    statement = (
         select(instances.c.id, instances.c.object_key, instances.c.size)
-        .select_from(instances.join(series).join(studies).outerjoin(instance_metadata))
+        .select_from(instances.join(all_series).join(studies).outerjoin(instance_metadata))
         .where(
-            studies.c.study_instance_uid == study_instance_uid,
+            studies.c.study_instance_uid == study,
             instance_metadata.c.instance_ref.is_(None),
         )
         .order_by(instances.c.id)
-    ).all()
+    )
+    if series is not None:
+        statement = statement.where(all_series.c.series_instance_uid == series)
+    return connection.execute(statement).all()
