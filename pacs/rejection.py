@@ -94,6 +94,19 @@ WHERE a.study_ref = %(study_ref)s AND a.hidden <> EXISTS (
   WHERE i.sop_instance_uid = a.sop_instance_uid AND i.rejection_ref IS NOT NULL)
 """
 
+# What an AI made of an image that was rejected meanwhile.
+_HIDE_LATE = """
+WITH hidden AS (
+  UPDATE instances late SET current = false, rejection_ref = image.rejection_ref
+  FROM assessments a JOIN instances image ON image.sop_instance_uid = a.sop_instance_uid
+  WHERE a.study_ref = %(study_ref)s AND image.rejection_ref IS NOT NULL
+    AND late.sop_instance_uid IN (a.sr_instance_uid, a.heatmap_instance_uid) AND late.current
+  RETURNING late.rejection_ref, late.sop_instance_uid, late.object_key)
+INSERT INTO rejected_instances (rejection_ref, sop_instance_uid, object_key)
+SELECT rejection_ref, sop_instance_uid, object_key FROM hidden
+ON CONFLICT DO NOTHING
+"""
+
 # Of what is hidden in the target, the rejections, as long as nobody restores them.
 _OF_TARGET = """
 SELECT DISTINCT i.rejection_ref FROM instances i JOIN series e ON e.id = i.series_ref
@@ -304,6 +317,18 @@ def hide_again(connection: Connection, rejected: RejectedObject) -> None:
         },
     )
     _count(connection, study_ref, rejected.study_instance_uid)
+
+
+def hide_late_results(connection: Connection, study: str) -> None:
+    """Hides what an AI has said of images that were rejected while it looked at them.
+
+    Comes before the caller writes to the study's row, for which whoever rejects might be waiting.
+    """
+    study_ref = _close(connection, study)
+    late = connection.exec_driver_sql(_HIDE_LATE, {"study_ref": study_ref}).rowcount
+    said = connection.exec_driver_sql(_ASSESSMENTS, {"study_ref": study_ref}).rowcount
+    if late or said:
+        _count(connection, study_ref, study)
 
 
 def _close(connection: Connection, study: str, scope: Scope = EVERYTHING) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs import events
 from pacs.index.tables import assessments, instances, series, studies
+from pacs.rejection import hide_late_results
 from pacs.retrieve import NotFound, StoredInstance, find_instance
 
 TriageClass = Literal["critical", "urgent", "routine"]
@@ -58,6 +59,7 @@ def record(connection: Connection, study_instance_uid: str, found: Sequence[Asse
             for assessment in found
         ]
         connection.execute(insert(assessments).on_conflict_do_nothing(), rows)
+        hide_late_results(connection, study_instance_uid)
     connection.execute(
         update(studies)
         .where(studies.c.id == study, studies.c.state == "complete")

@@ -11,11 +11,13 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage, generate_uid
 
+from pacs import triage
 from pacs.archive import Archive
 from pacs.index.query import Query, search
 from pacs.ingest import Received, Source
 from pacs.reindex import reindex
 from pacs.rejection_note import NotYetHere, follow_note
+from pacs.triage import Assessment
 from pacs.workflow import settle_quiet_studies
 from tests.plugins.hospital import Hospital, file_of, serving
 
@@ -411,6 +413,47 @@ def test_other_key_objects_and_nonsense_reject_nothing(small: Hospital) -> None:
         key = key_of(small.archive, take(small.archive, content))
         assert follow_note(small.archive, key, wait=False) == []
     assert small.machine("admin").get(f"{path_of(one)}/metadata").status_code == 200
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_an_ai_made_of_a_rejected_image_is_hidden_with_it(
+    small: Hospital, *, late: bool
+) -> None:
+    """Whether it had spoken before, or speaks while the image is being rejected."""
+    study, series = generate_uid(), generate_uid()
+    image, other = (take(small.archive, slice_of(study, series, n)) for n in range(2))
+    machine = small.machine("technician")
+
+    def assess() -> None:
+        made = slice_of(study, generate_uid(), 1)
+        result = small.archive.ingest.receive([made], Source("ai", "model"))
+        said = Assessment(
+            sop_instance_uid=image.sop_instance_uid,
+            model="m",
+            model_version="1",
+            registered=True,
+            triage_class="critical",
+            abnormal=0.9,
+            findings=(),
+            reason=None,
+            sr_instance_uid=result.sop_instance_uid,
+        )
+        with small.archive.engine.begin() as connection:
+            triage.record(connection, study, [said])
+
+    if not late:
+        assess()
+    rejection = machine.delete(path_of(image)).json()
+    if late:
+        assess()
+    instances = f"{path_of(image, 'study')}/instances"
+    assert uids(machine, instances, "00080018") == [other.sop_instance_uid]
+    page = machine.get(f"/api/v1/studies/{study}").json()
+    assert (page["assessments"], page["study"]["triage"]["class"]) == ([], None)
+    machine.post(f"/api/v1/rejections/{rejection['id']}/restore")
+    assert len(uids(machine, instances, "00080018")) == 3
+    page = machine.get(f"/api/v1/studies/{study}").json()
+    assert (len(page["assessments"]), page["study"]["triage"]["class"]) == (1, "critical")
 
 
 def test_rejecting_beside_arriving_images_loses_none(small: Hospital) -> None:
