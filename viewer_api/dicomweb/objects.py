@@ -44,6 +44,7 @@ from viewer_api.responses import PRIVATE, known_etags, takes_gzip, text_response
 router = APIRouter(tags=["DICOMweb retrieve"])
 
 DICOM = "application/dicom"
+_LARGE = 1 << 20  # bytes, compressed: of some thousand slices
 _GZIP = 31  # the window of zlib, with a header of gzip
 
 
