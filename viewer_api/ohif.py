@@ -23,6 +23,15 @@ from viewer_api.static_files import ASK_AGAIN, FOR_EVER, file_below, file_respon
 
 router = APIRouter(prefix="/ohif", include_in_schema=False)
 
+# Compressed frames as they are stored; uncompressed ones as HTJ2K, which is at most two thirds as
+# large and made once; else as they are.
+_FRAMES = ", ".join(
+    [f'multipart/related; type="image/{kind}"' for kind in ("jp2", "jls", "jpeg", "dicom-rle")]
+    + [
+        'multipart/related; type="image/jphc"; transfer-syntax="1.2.840.10008.1.2.4.202"; q=0.8',
+        'multipart/related; type="application/octet-stream"; transfer-syntax="*"; q=0.5',
+    ]
+)
 _DATA_SOURCE = {
     "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
     "sourceName": "filmless",
@@ -36,6 +45,7 @@ _DATA_SOURCE = {
         "supportsFuzzyMatching": True,
         "supportsWildcard": True,
         "imageRendering": "wadors",
+        "acceptHeader": [_FRAMES],
         # Small JPEGs of ours: "wadors" would fetch and decode a whole frame for each series.
         "thumbnailRendering": "thumbnail",
         "thumbnailRequestStrategy": "fetch",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a plugin must not be imported before pytest registers it
 
 READY_SECONDS = 120
 REFUSAL_SECONDS = 60
+_OHIF = Path(__file__).parents[2] / ".cache" / "ohif"  # where scripts/prepare.py puts it
 _PACS = [str(Path(sys.executable).parent / "pacs")]
 
 
@@ -52,6 +53,7 @@ class Product:
             **{name: value for name, value in os.environ.items() if not name.startswith("PACS_")},
             "PACS_DATA_DIR": str(data_dir),
             "PACS_SHOW_UNREGISTERED_MODELS": "true",
+            "PACS_OHIF_DIR": str(_OHIF),
             "COLUMNS": "200",  # nothing that it prints is folded
             "PACS_STUDY_QUIET_SECONDS": "1",
             **environment,

@@ -69,6 +69,10 @@ def test_its_configuration_is_ours_and_calls_nobody_else(hospital: Hospital, ohi
     said = answer.text.partition("window.config = ")[2].partition(";\n")[0]
     (source,) = json.loads(said)["dataSources"]
     assert source["configuration"]["wadoRoot"] == "/dicomweb"
+    frames = {"Accept": source["configuration"]["acceptHeader"][0]}
+    for name, sent in ((CT, "image/jphc"), (RADIOGRAPH, "image/jp2")):
+        picture = hospital.signed_in().get(f"{hospital.path(name)}/frames/1", headers=frames)
+        assert f'type="{sent}"' in picture.headers["content-type"], name
 
 
 def test_nobody_else_gets_it(hospital: Hospital, ohif: Path) -> None:
