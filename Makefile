@@ -18,7 +18,7 @@ web:   ## the pages of the reading room
 	@$(PYTHON) scripts/prepare.py web
 
 screenshots: ## pictures of the pages, in both languages and at both sizes, for docs/screenshots
-	@FILMLESS_SCREENSHOTS=docs/screenshots .venv/bin/pytest -q tests/system/test_browser.py -k arrives
+	@FILMLESS_SCREENSHOTS=docs/screenshots .venv/bin/pytest -q tests/system -k "arrives or every_kind"
 
 clean: ## everything that was made here but the data
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

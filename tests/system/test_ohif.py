@@ -142,6 +142,7 @@ def test_ohif_shows_every_kind_of_study_and_calls_nobody_else(
 
     def shows(name: str, *, viewports: int = 1) -> None:
         page.wait_for_function(SHOWN, arg=viewports, timeout=90_000)
+        page.wait_for_load_state("networkidle")  # the slices of a volume come one by one
         page.wait_for_timeout(1500)
         page.screenshot(path=pictures / f"ohif-{name}-desktop.png")
 
