@@ -10,6 +10,7 @@ from PIL import Image
 # Nobody's screen has more; beyond it the one who looks enlarges.
 _MOST_ENLARGED_PIXELS = 4096 * 4096
 _SMOOTH = Image.Resampling.BILINEAR
+_STRIP_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,16 @@ def scale_values(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     First whole blocks of pixels are added up, which costs a quarter of what resampling would.
     """
     width, height = size
-    values = _block_means(values, min(values.shape[1] // width, values.shape[0] // height))
-    if values.shape == (height, width):
-        return values
-    picture = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    found = np.asarray(picture.resize(size, _SMOOTH))
-    if values.dtype.kind == "f":
-        return np.asarray(found, values.dtype)
-    rounded: NDArray[Any] = np.rint(found).astype(values.dtype)
-    return rounded
+    side = max(1, min(values.shape[1] // width, values.shape[0] // height))
+    area = side * side
+    sums = _block_sums(values, side) if side > 1 else values
+    whole = values.dtype.kind in "iu"
+    if sums.shape == (height, width):
+        return np.asarray(sums // area if whole else sums / area, values.dtype)
+    picture = Image.fromarray(np.ascontiguousarray(sums, np.float32))
+    found = np.asarray(picture.resize(size, _SMOOTH)) * np.float32(1 / area)
+    scaled: NDArray[Any] = (np.rint(found, out=found) if whole else found).astype(values.dtype)
+    return scaled
 
 
 def scale_picture(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -89,18 +91,35 @@ def scale_picture(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
     return np.asarray(found)
 
 
-def _block_means(values: NDArray[Any], side: int) -> NDArray[Any]:
-    if side < 2:
-        return values
+def _block_sums(values: NDArray[Any], side: int) -> NDArray[Any]:
+    """Sums over squares of `side` pixels; what is left over at the edges is cut."""
+    narrow = values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+    if side == 2 and narrow and values.dtype.itemsize == 2:
+        return _sums_of_four(values)
     rows, columns = values.shape[0] // side, values.shape[1] // side
-    kind = values.dtype.kind
-    narrow = kind in "iu" and values.dtype.itemsize <= 2
-    sums_in = np.dtype({"u": np.uint32, "i": np.int32}[kind] if narrow else np.float64)
+    sums_in = np.dtype(f"{values.dtype.kind}4" if narrow else np.float64)
     lines = values[: rows * side : side, : columns * side].astype(sums_in)
     for offset in range(1, side):
         lines += values[offset : rows * side : side, : columns * side]
     sums = lines[:, ::side].copy()
     for offset in range(1, side):
         sums += lines[:, offset::side]
-    means = sums // (side * side) if narrow else sums / (side * side)
-    return np.asarray(means, values.dtype)
+    return sums
+
+
+def _sums_of_four(values: NDArray[Any]) -> NDArray[Any]:
+    """The sums over squares of two pixels, as most radiographs need them, in half the time.
+
+    Both of a pair are taken out of one word, since numpy is slow where it must skip every other
+    number; and in strips, which stay in the processor's cache.
+    """
+    rows, columns = values.shape[0] // 2, values.shape[1] // 2
+    sums = np.empty((rows, columns), f"{values.dtype.kind}4")
+    for at in range(0, rows, _STRIP_ROWS):
+        strip = sums[at : at + _STRIP_ROWS]
+        part = np.ascontiguousarray(values[2 * at : 2 * (at + len(strip)), : 2 * columns])
+        pairs = part.view(sums.dtype)
+        lines = (pairs << 16) >> 16
+        lines += pairs >> 16
+        np.add(lines[::2], lines[1::2], out=strip)
+    return sums

@@ -320,7 +320,13 @@ def test_every_view_has_a_size_within_its_own(
     width, height = fitted(view, part.shape[1], part.shape[0], aspect)
     assert 1 <= width <= max(size[0], 1)
     assert 1 <= height <= max(size[1], 1)
-    scaled = scale_values(part, (width, height))
-    assert scaled.shape == (height, width)
-    assert part.min() <= scaled.min()
-    assert scaled.max() <= part.max()
+    for typed in (part, part.astype(np.int16) - 700, part.astype(np.float32), part * 41):
+        scaled = scale_values(typed, (width, height))
+        assert scaled.shape == (height, width)
+        assert scaled.dtype == typed.dtype
+        # However the sums were made: numbers of 64 bits are added in another way.
+        np.testing.assert_allclose(
+            scaled, scale_values(typed.astype(np.int64), (width, height)), atol=1
+        )
+        assert typed.min() <= scaled.min()
+        assert scaled.max() <= typed.max()
