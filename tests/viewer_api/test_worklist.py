@@ -159,6 +159,7 @@ def test_studies_that_are_not_here(doctor: httpx2.Client, uid: str, status: int)
 def test_who_looked_at_what_is_answered(hospital: Hospital, doctor: httpx2.Client) -> None:
     uid = hospital.stored[CT].study_instance_uid
     assert doctor.get(f"/api/v1/studies/{uid}").status_code == 200
+    assert doctor.get(f"/dicomweb/studies/{uid}/metadata").status_code == 200
     admin = hospital.signed_in("admin")
     events = admin.get("/api/v1/audit", params={"patientID": "1CT1", "limit": 1000}).json()
     assert {event["studyInstanceUID"] for event in events} == {uid}
