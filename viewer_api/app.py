@@ -37,11 +37,9 @@ from viewer_api.dicomweb import (
     search,
     store,
     wado_uri,
-    workitems,
-    workitems_lines,
-    workitems_search,
-    workitems_subscriptions,
 )
+from viewer_api.dicomweb.workitems import items, lines, subscriptions
+from viewer_api.dicomweb.workitems import search as workitems_search
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
@@ -65,11 +63,11 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     known = Known[Principal](_PRINCIPALS_KNOWN)
     stored = Known[StoredInstance](_INSTANCES_KNOWN)
     hub = EventHub(archive, (known, stored))
-    lines = workitems_lines.Lines(archive)
+    subscribers = lines.Lines(archive)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with hub.running(), lines.running():
+        async with hub.running(), subscribers.running():
             yield
 
     app = FastAPI(
@@ -83,7 +81,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known, stored, lines)
+    app.state.door = Door(archive, AuditTrail(archive.engine), hub, known, stored, subscribers)
     app.state.counts = RequestCounts()
     app.state.static = static
     problems.install(app)
@@ -120,7 +118,7 @@ def _dicomweb() -> APIRouter:
     router = APIRouter()
     for part in (search, objects, bulkdata, pictures, wado_uri, store, rejection):
         router.include_router(part.router)
-    for part in (workitems_search, workitems, workitems_subscriptions, workitems_lines):
+    for part in (workitems_search, items, subscriptions, lines):
         router.include_router(part.router)
     return router
 

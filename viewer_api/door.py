@@ -16,7 +16,7 @@ from viewer_api.known import Known
 
 if TYPE_CHECKING:
     from viewer_api.access import Principal
-    from viewer_api.dicomweb.workitems_lines import Lines
+    from viewer_api.dicomweb.workitems.lines import Lines
     from viewer_api.events import EventHub
 
 

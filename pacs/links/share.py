@@ -1,7 +1,7 @@
 """Making, opening, listing and revoking share links.
 
-A link is a random capability that is stored hashed, not a self-contained signed token: it opens what
-the database says that it opens, so that revoking it works at once.
+A link is a random capability that is stored hashed, not a self-contained signed token: it opens
+what the database says that it opens, so that revoking it works at once.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def test_what_is_reported_while_the_database_forgets_us_is_sent_later(
 def test_a_line_outlives_the_database(
     own: Worklist, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viewer_api.dicomweb.workitems_lines.CHECK_SECONDS", 0.2)
+    monkeypatch.setattr("viewer_api.dicomweb.workitems.lines.CHECK_SECONDS", 0.2)
     uid = own.create()
     own.subscribe(uid, "WATCHER")
     name = archive.engine.url.database
@@ -211,7 +211,7 @@ def test_who_says_too_much_is_cut_off(worklist: Worklist, aet: str) -> None:
 def test_a_line_ends_with_the_right_to_it(
     alone: Hospital, own: Worklist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viewer_api.dicomweb.workitems_lines.CHECK_SECONDS", 0.2)
+    monkeypatch.setattr("viewer_api.dicomweb.workitems.lines.CHECK_SECONDS", 0.2)
     client = alone.signed_in()
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     url = f"{alone.url.replace('http', 'ws', 1)}/dicomweb/ws/subscribers/AE"

@@ -12,8 +12,8 @@ from pacs.workitems.search import WorkitemQuery, is_key, search
 from viewer_api.dicomweb.models import FORMS, models_response
 from viewer_api.dicomweb.resources import negotiate
 from viewer_api.dicomweb.search import parse_search
-from viewer_api.dicomweb.workitems_access import WorkitemReader
-from viewer_api.dicomweb.workitems_answers import warning
+from viewer_api.dicomweb.workitems.access import WorkitemReader
+from viewer_api.dicomweb.workitems.answers import warning
 from viewer_api.door import door_of
 
 router = APIRouter(tags=["DICOMweb workitems"])

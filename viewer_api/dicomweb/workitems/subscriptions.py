@@ -11,10 +11,10 @@ from starlette.responses import Response
 from pacs.workitems import subscriptions
 from pacs.workitems.reports import FILTERED_SUBSCRIPTION, GLOBAL_SUBSCRIPTION
 from viewer_api.access import Principal
-from viewer_api.dicomweb.workitems_access import WorkitemReader
-from viewer_api.dicomweb.workitems_answers import refusals_answered
-from viewer_api.dicomweb.workitems_bodies import ae_title, workitem_uid
-from viewer_api.dicomweb.workitems_search import parse_query
+from viewer_api.dicomweb.workitems.access import WorkitemReader
+from viewer_api.dicomweb.workitems.answers import refusals_answered
+from viewer_api.dicomweb.workitems.bodies import ae_title, workitem_uid
+from viewer_api.dicomweb.workitems.search import parse_query
 from viewer_api.door import base_url, door_of
 from viewer_api.problems import bad_request
 

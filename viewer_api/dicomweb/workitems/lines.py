@@ -33,7 +33,7 @@ from pacs.workitems.reports import (
 )
 from pacs.workitems.worklist import one_at_a_time
 from viewer_api.access import Principal, authenticate, unauthenticated
-from viewer_api.dicomweb.workitems_bodies import ae_title
+from viewer_api.dicomweb.workitems.bodies import ae_title
 from viewer_api.door import door_of
 from viewer_api.problems import Problem, problem_of, problem_response
 

@@ -11,9 +11,9 @@ from pacs.workitems.worklist import Workitem, find
 from viewer_api.access import Principal
 from viewer_api.dicomweb.models import FORMS, XML, models_response
 from viewer_api.dicomweb.resources import negotiate
-from viewer_api.dicomweb.workitems_access import WorkitemReader, WorkitemWriter
-from viewer_api.dicomweb.workitems_answers import refusals_answered, warning
-from viewer_api.dicomweb.workitems_bodies import (
+from viewer_api.dicomweb.workitems.access import WorkitemReader, WorkitemWriter
+from viewer_api.dicomweb.workitems.answers import refusals_answered, warning
+from viewer_api.dicomweb.workitems.bodies import (
     Body,
     data_set,
     drop_own_uid,
