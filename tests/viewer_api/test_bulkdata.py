@@ -43,6 +43,8 @@ def with_bulk(syntax: str) -> bytes:
     words: bytes = CURVE
     if syntax == ExplicitVRBigEndian:
         pixels, words = swapped(pixels), swapped(words)
+    # Not to be found where others look for the CT itself.
+    dataset.PatientID, dataset.PatientName, dataset.StudyDate = "bulk", "Bulk^Data", "20200101"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
     dataset.SOPInstanceUID = generate_uid()
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
