@@ -37,7 +37,7 @@ _QUICK: Mapping[str, dict[str, Any]] = {
         "scale": 0.01,
     },
     "memory": {"one": 20, "each": 5, "at_once": 4},
-    "first-image": {"slices": 4, "rounds": 1},
+    "first-image": {"slices": 4, "rounds": 1, "warming": 0},
     "web": {
         "studies": 60,
         "slices": (3, 6),

@@ -21,10 +21,14 @@ OUR_OHIF, THEIR_OHIF = "OHIF on Filmless", "OHIF on Orthanc"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A radiograph, and a CT study of so many slices, each opened so many times."""
+    """A radiograph, and a CT study of so many slices, each opened so many times.
+
+    `warming`: rounds before these, in which servers and files warm up and nothing is measured.
+    """
 
     slices: int = 1000
     rounds: int = 5
+    warming: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,12 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
         _load(ours, theirs, held, say)
         ways = _ways(ours, port)
         samples = []
-        for number in range(-1, plan.rounds):
+        for number in range(-plan.warming, plan.rounds):
             for position in range(len(ways)):
                 way = ways[(position + number) % len(ways)]
                 for name, image in _studies(held, plan).items():
                     done = opened(way.prepare, lambda page, w=way, i=image: w.go(page, i))  # type: ignore[misc]
-                    if number >= 0:  # the first time is for servers and files to warm up
+                    if number >= 0:
                         samples.append(Sample(way.name, name, number, done))
                         say(_line(samples[-1]))
         versions = {server.name: server.version for server in (ours, theirs)}
