@@ -160,7 +160,7 @@ def test_decimal_strings_fit_into_16_characters(value: float, text: str) -> None
 
 def test_frames_are_fragments_and_odd_ones_are_padded() -> None:
     frames = [b"abc", b"", b"defg"]
-    value = Encapsulated([Bulk(len(one), lambda one=one: iter([one])) for one in frames])
+    value = Encapsulated([Bulk(len(one), partial(iter, [one])) for one in frames])
     model = {**UIDS, "7FE00010": {"vr": "OB", "BulkDataURI": "x"}}
     content = b"".join(part10(model, lambda _: value, "1.2.840.10008.1.2.4.50"))
     assert content.endswith(

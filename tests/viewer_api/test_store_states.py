@@ -154,8 +154,12 @@ class Shelf(RuleBasedStateMachine):
 
 
 def test_store_reject_restore_and_retrieve_in_any_order(hospital: Hospital) -> None:
+    class ShelfHere(Shelf):
+        def __init__(self) -> None:
+            super().__init__(hospital)
+
     run_state_machine_as_test(
-        lambda: Shelf(hospital),
+        ShelfHere,
         settings=settings(
             max_examples=12,
             stateful_step_count=20,
