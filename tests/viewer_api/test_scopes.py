@@ -27,6 +27,7 @@ def district_study(hospital: Hospital) -> str:
     dataset = dcmread(file_of("CT_small.dcm"))
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.InstitutionName = DISTRICT
+    dataset.PatientID, dataset.PatientName = "district", "District^Patient"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         setattr(dataset, keyword, generate_uid())
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -181,6 +182,7 @@ def test_the_secret_of_a_link_is_a_token_for_its_study(hospital: Hospital) -> No
 
 def test_a_frame_that_is_replaced_or_rejected_is_served_no_more(hospital: Hospital) -> None:
     dataset = dcmread(file_of("CT_small.dcm"))
+    dataset.PatientID, dataset.PatientName = "replaced", "Replaced^Frame"
     dataset.StudyInstanceUID, dataset.SOPInstanceUID = generate_uid(), generate_uid()
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
