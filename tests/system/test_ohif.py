@@ -140,10 +140,9 @@ def test_ohif_shows_every_kind_of_study_and_calls_nobody_else(
     page.on("request", lambda request: asked.append(request.url))
     pictures = Path(os.environ.get("FILMLESS_SCREENSHOTS", tmp_path))
 
-    def shows(name: str, *, viewports: int = 1) -> None:
+    def shows(name: str, *, viewports: int = 1, then: float = 1500) -> None:
         page.wait_for_function(SHOWN, arg=viewports, timeout=90_000)
-        page.wait_for_load_state("networkidle")  # the slices of a volume come one by one
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(then)
         page.screenshot(path=pictures / f"ohif-{name}-desktop.png")
 
     viewer = "/ohif/viewer?StudyInstanceUIDs="
@@ -159,7 +158,7 @@ def test_ohif_shows_every_kind_of_study_and_calls_nobody_else(
     expect(page.get_by_text("Do you want to open this Segmentation?")).to_be_visible(timeout=90_000)
     shows("seg")
     page.goto(f"{product.url}{viewer}{uids['ct']}&hangingprotocolId=mpr")
-    shows("ct-mpr", viewports=3)
+    shows("ct-mpr", viewports=3, then=15_000)  # a volume's slices are decoded one by one
     assert page.evaluate("localStorage.i18nextLng") == "vi"
     own = (product.url, "blob:", "data:")
     assert [url for url in asked if not url.startswith(own)] == []
