@@ -43,6 +43,7 @@ from viewer_api.dicomweb.workitems import search as workitems_search
 from viewer_api.door import Door
 from viewer_api.events import EventHub
 from viewer_api.fhir import studies as fhir_studies
+from viewer_api.head import HeadAsGet
 from viewer_api.known import Known
 from viewer_api.metrics import CountRequests, RequestCounts
 from viewer_api.problems import not_found
@@ -100,6 +101,7 @@ def create_app(archive: Archive, static: Path = web.STATIC) -> FastAPI:
     app.include_router(ohif.router)
     app.include_router(web.router)
     # The last one added is the first to see a request.
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestChecks, public_url=archive.settings.public_url)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, counts=app.state.counts)

@@ -180,3 +180,16 @@ def _memory(process: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found, os.uname()
     return int(found[1]) * 1024
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/dicomweb/studies", "frames", "metadata", "/nowhere.js"]
+)
+def test_head_is_what_get_says_without_the_body(hospital: Hospital, path: str) -> None:
+    if not path.startswith("/"):
+        path = hospital.path(CT) + {"frames": "/frames/1", "metadata": "/metadata"}[path]
+    machine = hospital.machine()
+    got, head = machine.get(path), machine.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"].split(";")[0] == got.headers["content-type"].split(";")[0]
+    assert head.headers.get("etag") == got.headers.get("etag")
