@@ -114,11 +114,24 @@ def allow(permission: Permission) -> Callable[[HTTPConnection], Awaitable[Princi
         if principal is None:
             principal = await to_thread.run_sync(require_principal, request)
         if not principal.may(permission):
-            await to_thread.run_sync(_record_refusal, request, principal, permission)
-            raise Problem(403, "forbidden", f"This needs the permission {permission.value}.")
+            await to_thread.run_sync(require, request, principal, permission)
         return principal
 
     return check
+
+
+def require(request: HTTPConnection, principal: Principal, permission: Permission) -> None:
+    """Nothing, if the principal may do this; else the refusal goes on record, and a 403 problem."""
+    if principal.may(permission):
+        return
+    door_of(request).audit.record_once(
+        principal.actor,
+        "access.refused",
+        "refused",
+        detail={"permission": permission.value},
+        address=principal.address,
+    )
+    raise Problem(403, "forbidden", f"This needs the permission {permission.value}.")
 
 
 def unauthenticated() -> Problem:
@@ -210,16 +223,6 @@ def _by_session(connection: Connection, secret: str) -> _Found | None:
 def _by_link(connection: Connection, secret: str) -> _Found | None:
     link = find_link(connection, secret)
     return None if link is None else (link_principal(link), link.expires_at)
-
-
-def _record_refusal(request: HTTPConnection, principal: Principal, permission: Permission) -> None:
-    door_of(request).audit.record_once(
-        principal.actor,
-        "access.refused",
-        "refused",
-        detail={"permission": permission.value},
-        address=principal.address,
-    )
 
 
 Caller = Annotated[Principal, Depends(require_principal)]

@@ -68,10 +68,11 @@ class Server(_Schema):
 
 
 class SessionAnswer(_Schema):
-    """The caller as the server sees it: a person, or the holder of a link."""
+    """The caller as the server sees it: a person, or the holder of a link; and what it may do."""
 
     user: SessionUser | None
     link: SessionLink | None
+    permissions: list[str]
     server: Server
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 
+from pacs.people.permissions import permissions
 from pacs.people.sessions import BadCredentials, Locked, SignedIn, sign_in, sign_out
 from viewer_api.access import (
     LINK_COOKIE,
@@ -52,7 +53,12 @@ def create_session(request: Request, response: Response, credentials: Credential
     door.audit.record(f"user:{answer.user.username}", "session.opened", address=address)
     set_cookie(request, response, SESSION_COOKIE, answer.secret, lifetime)
     response.headers["Cache-Control"] = "no-store"
-    return SessionAnswer(user=session_user(answer.user), link=None, server=_server(door))
+    return SessionAnswer(
+        user=session_user(answer.user),
+        link=None,
+        permissions=sorted(permissions(answer.user.role)),
+        server=_server(door),
+    )
 
 
 @router.get("/session", summary="Who am I")
@@ -73,7 +79,12 @@ def read_session(request: Request, response: Response, principal: Caller) -> Ses
             study_instance_uid=principal.link.study_instance_uid,
             expires_at=principal.link.expires_at,
         )
-    return SessionAnswer(user=user, link=link, server=_server(door_of(request)))
+    return SessionAnswer(
+        user=user,
+        link=link,
+        permissions=sorted(principal.permissions),
+        server=_server(door_of(request)),
+    )
 
 
 @router.delete("/session", status_code=204, summary="Sign out")

@@ -19,6 +19,7 @@ class Permission(StrEnum):
     """One thing that may be allowed; its value is also the name of the scope of a token."""
 
     READ_STUDIES = "dicomweb:read"
+    EXPORT = "studies:export"
     STORE = "dicomweb:write"
     READ_WORKLIST = "worklist:read"
     READ_WORKITEMS = "workitems:read"
@@ -37,6 +38,7 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
     Role.RADIOLOGIST: frozenset(
         {
             Permission.READ_STUDIES,
+            Permission.EXPORT,
             Permission.READ_WORKLIST,
             Permission.READ_WORKITEMS,
             Permission.WRITE_WORKITEMS,
@@ -48,6 +50,7 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
     Role.TECHNICIAN: frozenset(
         {
             Permission.READ_STUDIES,
+            Permission.EXPORT,
             Permission.READ_WORKLIST,
             Permission.STORE,
             Permission.READ_WORKITEMS,
@@ -67,6 +70,7 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
     Role.SERVICE: frozenset(
         {
             Permission.READ_STUDIES,
+            Permission.EXPORT,
             Permission.STORE,
             Permission.READ_WORKLIST,
             Permission.READ_WORKITEMS,
@@ -78,7 +82,7 @@ _PERMITTED: dict[Role, frozenset[Permission]] = {
     ),
 }
 
-LINK_PERMISSIONS = frozenset({Permission.READ_STUDIES})
+LINK_PERMISSIONS = frozenset({Permission.READ_STUDIES, Permission.EXPORT})
 """What the holder of a share link may do, and that only to the link's one study."""
 
 

@@ -63,3 +63,20 @@ def test_nobody_else_does(hospital: Hospital) -> None:
     assert missing.headers["content-type"] == "application/problem+json"
     series = hospital.machine().get(hospital.path(CT, "series"), headers=ZIP)
     assert series.status_code == 406
+
+
+def test_who_may_read_may_not_therefore_copy(hospital: Hospital) -> None:
+    path = hospital.path(CT, "study")
+    for somebody in (hospital.machine("clinician"), hospital.signed_in("clinician")):
+        assert somebody.get(path).status_code == 200
+        refused = somebody.get(path, headers=ZIP)
+        assert refused.status_code == 403
+        assert "studies:export" in refused.json()["detail"]
+        assert "studies:export" not in somebody.get("/api/v1/session").json()["permissions"]
+    assert hospital.audit(action="access.refused")[0].detail == {"permission": "studies:export"}
+    follower = hospital.follower(CT)
+    assert follower.get(path, headers=ZIP).status_code == 200
+    assert follower.get("/api/v1/session").json()["permissions"] == [
+        "dicomweb:read",
+        "studies:export",
+    ]

@@ -12,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from pacs.media.file_set import file_set
 from pacs.media.package import entries
 from pacs.media.writing import zipped
-from viewer_api.access import Principal
+from pacs.people.permissions import Permission
+from viewer_api.access import Principal, require
 from viewer_api.dicomweb.accept import Offer, choose
 from viewer_api.dicomweb.resources import Target, accepted
 from viewer_api.door import door_of
@@ -28,7 +29,11 @@ def wants_media(request: Request) -> bool:
 
 
 def media(request: Request, principal: Principal, asked: Target) -> Response:
-    """The study's media, made while they are sent; each time on record. Raises NotFound."""
+    """The study's media, made while they are sent; each time on record.
+
+    To copy is another right than to read. Raises NotFound, and a 403 problem.
+    """
+    require(request, principal, Permission.EXPORT)
     door = door_of(request)
     files = file_set(door.archive, [asked.study], principal.scope)
     door.audit.record(

@@ -32,6 +32,7 @@ export interface ServerInfo {
 export interface Session {
   user: User | null;
   link: LinkGrant | null;
+  permissions: string[];
   server: ServerInfo;
 }
 

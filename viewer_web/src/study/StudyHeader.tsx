@@ -13,7 +13,7 @@ import { useNeighbours } from './useNeighbours';
 /** Whose pictures these are: always there, always in the same place. */
 export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined; onBack: (() => void) | null }) {
   const { t } = useWords();
-  const { server } = useSession();
+  const { server, permissions } = useSession();
   const [sharing, setSharing] = useState(false);
   return (
     <header className="study-header">
@@ -39,7 +39,7 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
           <span className="wide-only">{t('study.ohifShort')}</span>
         </a>
       )}
-      {study !== undefined && (
+      {study !== undefined && permissions.includes('studies:export') && (
         <a
           className="button button-quiet button-icon"
           href={mediaUrl(study.studyInstanceUID)}
@@ -51,7 +51,7 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
           <Download aria-hidden="true" />
         </a>
       )}
-      {study !== undefined && onBack !== null && (
+      {study !== undefined && permissions.includes('links:write') && (
         <>
           <Button className="button button-quiet" data-testid="share-open" aria-label={t('share.open')} onPress={() => setSharing(true)}>
             <Share2 aria-hidden="true" />
