@@ -128,6 +128,7 @@ def require(request: HTTPConnection, principal: Principal, permission: Permissio
         principal.actor,
         "access.refused",
         "refused",
+        about=permission.value,
         detail={"permission": permission.value},
         address=principal.address,
     )
