@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Instance, Series } from '../src/api/types';
-import { withPalette, withSaneSpacing } from '../src/viewport/metadata';
+import { ownWindowOf, withPalette, withSaneSpacing } from '../src/viewport/metadata';
 import { factsOf, letters } from '../src/viewport/orientation';
-import { imageId, stackOf } from '../src/viewport/stack';
+import { imageId, pictureUrl, stackOf } from '../src/viewport/stack';
 
 const CR = '1.2.840.10008.5.1.4.1.1.1';
 const SR = '1.2.840.10008.5.1.4.1.1.88.33';
@@ -88,5 +88,37 @@ describe('a colour palette', () => {
   it('is no concern of grey images', () => {
     const grey = { '00280004': { vr: 'CS', Value: ['MONOCHROME2'] } };
     expect(withPalette(grey)).toBe(grey);
+  });
+});
+
+describe('pictures of the light path', () => {
+  const frame = { studyUID: '1', seriesUID: '2', sopUID: '3', frame: 1, rows: 2500, columns: 2048 };
+  const path = '/dicomweb/studies/1/series/2/instances/3/rendered';
+
+  it.each([
+    [300, '?viewport=512%2C512&accept=image%2Fwebp'],
+    [900, '?viewport=1024%2C1024&accept=image%2Fwebp'],
+    [1500, '?viewport=2048%2C2048'],
+    [5000, ''],
+  ])('are no larger than %d pixels of the screen need', (pixels, query) => {
+    expect(pictureUrl(frame, pixels, null)).toBe(path + query);
+  });
+
+  it('come in the window that is asked for', () => {
+    expect(pictureUrl(frame, 5000, { center: 40, width: 400.26 })).toBe(`${path}?window=40.0%2C400.3%2Clinear`);
+  });
+
+  it('begin with the window that the object names', () => {
+    const named = (center: unknown[], width: unknown[], photometric = 'MONOCHROME2') =>
+      ownWindowOf({
+        '00281050': { vr: 'DS', Value: center },
+        '00281051': { vr: 'DS', Value: width },
+        '00280004': { vr: 'CS', Value: [photometric] },
+      });
+    expect(named([40, 600], [400, 1500])).toEqual({ center: 40, width: 400, isInverse: false });
+    expect(named([40], [400], 'MONOCHROME1')?.isInverse).toBe(true);
+    expect(named([], [])).toBeNull();
+    expect(named([40], [0])).toBeNull();
+    expect(ownWindowOf({})).toBeNull();
   });
 });

@@ -63,6 +63,20 @@ export function withPalette(instance: DicomJson): DicomJson {
   return read.length === 0 ? instance : { ...instance, ...Object.fromEntries(read) };
 }
 
+export interface OwnWindow {
+  center: number;
+  width: number;
+  /** Low values are bright (MONOCHROME1). */
+  isInverse: boolean;
+}
+
+/** The first window that an object names; null where it names none. */
+export function ownWindowOf(instance: DicomJson | undefined): OwnWindow | null {
+  const [center, width] = ['00281050', '00281051'].map((tag) => Number(valuesOf(instance, tag)[0] ?? NaN));
+  if (center === undefined || width === undefined || !Number.isFinite(center) || !(width > 0)) return null;
+  return { center, width, isInverse: textOf(instance, '00280004') === 'MONOCHROME1' };
+}
+
 export function textOf(instance: DicomJson | undefined, tag: string): string {
   const value = instance?.[tag]?.Value?.[0];
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';

@@ -1,29 +1,49 @@
 import { type ImageView, NOTHING, ViewStore } from './imageView';
-import { renderedFrameUrl, type Frame, type Stack } from './stack';
+import type { OwnWindow } from './metadata';
+import { type Frame, pictureUrl, type Stack, type Window } from './stack';
 
 const MAX_ZOOM = 20;
 const MIN_ZOOM = 0.2;
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
 
-/** The light path: the server's JPEG in an <img>, moved by CSS. Needs no WebGL and little memory. */
+/**
+ * The light path: the server's picture in an <img>, no larger than it is looked at, in the window
+ * that is asked for; moved by CSS. Needs no WebGL, little memory and little of the line.
+ *
+ * One picture is on its way at a time. What is wanted meanwhile is asked for when it is there, so
+ * that a slow line does not fill with what nobody wants any more.
+ */
 export class RenderedView extends ViewStore implements ImageView {
   readonly #image = new Image();
   readonly #watchSize: ResizeObserver;
   #frames: Frame[] = [];
+  #asked = '';
+  #isUnderWay = false;
+  /** The window that the object names; null where it names none, and CSS must do. */
+  #own: OwnWindow | null = null;
+  #window: Window | null = null;
   #pan = { x: 0, y: 0 };
   #brightness = 100;
   #contrast = 100;
 
-  constructor(private readonly element: HTMLElement) {
+  constructor(
+    private readonly element: HTMLElement,
+    private readonly ownWindow: (frame: Frame) => Promise<OwnWindow | null>,
+  ) {
     super();
     this.#image.className = 'rendered-image';
     this.#image.alt = '';
     this.#image.draggable = false;
     this.#image.onload = () => {
+      this.#isUnderWay = false;
       this.set({ status: 'shown' });
       this.#place();
     };
-    this.#image.onerror = () => this.set({ status: 'failed' });
+    this.#image.onerror = () => {
+      this.#isUnderWay = false;
+      this.#asked = '';
+      this.set({ status: 'failed' });
+    };
     element.append(this.#image);
     this.#watchSize = new ResizeObserver(() => this.#place());
     this.#watchSize.observe(element);
@@ -31,6 +51,8 @@ export class RenderedView extends ViewStore implements ImageView {
 
   open = (stack: Stack, index: number): void => {
     this.#frames = stack.frames;
+    this.#own = null;
+    this.set({ index });
     this.reset();
     this.goTo(index);
   };
@@ -39,10 +61,26 @@ export class RenderedView extends ViewStore implements ImageView {
     const frame = this.#frames[index];
     if (frame === undefined) return;
     this.set({ index, status: 'loading' });
-    this.#image.src = renderedFrameUrl(frame);
+    this.#place();
+    this.ownWindow(frame)
+      .then((own) => {
+        if (this.#frames[this.getState().index] !== frame) return;
+        this.#own = own;
+        this.#place();
+      })
+      .catch((error: unknown) => console.warn('no window is known', error));
   };
 
   windowBy = (dx: number, dy: number): void => {
+    if (this.#own !== null) {
+      const { center, width } = this.#window ?? this.#own;
+      const perPixel = Math.max(width, 16) / 300;
+      // Upwards is brighter, whichever way the grey scale runs.
+      const up = this.#own.isInverse ? -dy : dy;
+      this.#window = { center: center + up * perPixel, width: Math.max(1, width + dx * perPixel) };
+      this.#place();
+      return;
+    }
     this.#contrast = clamp(this.#contrast - dx / 2, 20, 400);
     this.#brightness = clamp(this.#brightness - dy / 2, 20, 400);
     this.#place();
@@ -74,6 +112,7 @@ export class RenderedView extends ViewStore implements ImageView {
     this.#pan = { x: 0, y: 0 };
     this.#brightness = 100;
     this.#contrast = 100;
+    this.#window = null;
     this.set({ zoom: 1, isInverted: false });
     this.#place();
   };
@@ -99,9 +138,21 @@ export class RenderedView extends ViewStore implements ImageView {
     style.height = `${rows}px`;
     style.transform = `matrix(${matrix.join(',')})`;
     style.filter = `invert(${isInverted ? 1 : 0}) brightness(${this.#brightness}%) contrast(${this.#contrast}%)`;
+    const shown = this.#window ?? this.#own;
     this.set({
       placement: { matrix, rows, columns },
-      window: { center: Math.round(this.#brightness), width: Math.round(this.#contrast), isPercent: true },
+      window:
+        shown === null
+          ? { center: Math.round(this.#brightness), width: Math.round(this.#contrast), isPercent: true }
+          : { center: Math.round(shown.center), width: Math.round(shown.width), isPercent: false },
     });
+    this.#ask(pictureUrl(frame, Math.max(rows, columns) * scale * devicePixelRatio, this.#window));
+  }
+
+  #ask(url: string): void {
+    if (url === this.#asked || this.#isUnderWay) return;
+    this.#asked = url;
+    this.#isUnderWay = true;
+    this.#image.src = url;
   }
 }

@@ -46,5 +46,24 @@ export const imageId = (frame: Frame): string =>
 export const renderedFrameUrl = (frame: Frame): string =>
   renderedUrl(frame.studyUID, frame.seriesUID, frame.sopUID, frame.frame);
 
+export interface Window {
+  center: number;
+  width: number;
+}
+
+const SIDES = [512, 1024, 2048];
+/** Larger ones take the server longer as WebP than the line needs for them as JPEG. */
+const LARGEST_WEBP = 1024;
+
+/** The picture no larger than `pixels` of the screen need it, in a window or in the object's own. */
+export function pictureUrl(frame: Frame, pixels: number, window: Window | null): string {
+  const side = SIDES.find((one) => one >= pixels);
+  const asked = new URLSearchParams();
+  if (side !== undefined && side < Math.max(frame.rows, frame.columns)) asked.set('viewport', `${side},${side}`);
+  if (side !== undefined && side <= LARGEST_WEBP) asked.set('accept', 'image/webp');
+  if (window !== null) asked.set('window', `${window.center.toFixed(1)},${window.width.toFixed(1)},linear`);
+  return asked.size === 0 ? renderedFrameUrl(frame) : `${renderedFrameUrl(frame)}?${asked.toString()}`;
+}
+
 /** A picture of about screen size, to look at while the stored pixels are on their way. */
 export const previewUrl = (frame: Frame): string => `${renderedFrameUrl(frame)}?viewport=900,900`;

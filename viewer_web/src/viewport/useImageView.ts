@@ -2,9 +2,9 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 
 import { type ImageView, NOTHING, type ViewState } from './imageView';
-import { instanceMetadataQuery, metadataQuery } from './metadata';
+import { instanceMetadataQuery, metadataQuery, ownWindowOf } from './metadata';
 import { RenderedView } from './renderedView';
-import type { Stack } from './stack';
+import type { Frame, Stack } from './stack';
 import { hasWebGL } from './webgl';
 
 /** Why the server's JPEG stands in place of stored pixels. */
@@ -43,6 +43,10 @@ export function useImageView(element: HTMLDivElement | null, stack: Stack | null
   useEffect(() => {
     if (element === null) return undefined;
     let made: ImageView | null = null;
+    const ownWindow = async ({ studyUID, seriesUID, sopUID }: Frame) => {
+      const [instance] = await client.query(instanceMetadataQuery(studyUID, seriesUID, sopUID));
+      return ownWindowOf(instance);
+    };
     let isOver = false;
     const use = (one: ImageView) => {
       made = one;
@@ -63,10 +67,10 @@ export function useImageView(element: HTMLDivElement | null, stack: Stack | null
         })
         .catch((error: unknown) => {
           console.warn('no image viewer', error);
-          if (!isOver) use(new RenderedView(element));
+          if (!isOver) use(new RenderedView(element, ownWindow));
         });
     } else {
-      use(new RenderedView(element));
+      use(new RenderedView(element, ownWindow));
     }
     return () => {
       isOver = true;
