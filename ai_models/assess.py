@@ -69,11 +69,12 @@ def judge(candidate: Candidate, prediction: Prediction, row: int, model: Model) 
     probabilities = prediction.probabilities[row]
     findings = rule.findings(probabilities)
     first = findings[0]
+    general = ABNORMAL in rule.labels and first.probability < first.threshold
     return Result(
         triage_class=rule.triage_class(probabilities),
-        abnormal=float(probabilities[0]),
+        abnormal=rule.by_label(probabilities)[ABNORMAL],
         findings=findings,
-        explained=first.code if first.probability >= first.threshold else ABNORMAL,
+        explained=ABNORMAL if general else first.code,
     )
 
 

@@ -31,5 +31,13 @@ class ModelAltered(ModelError):
     """A file of the bundle differs from its SHA-256."""
 
 
+class ModelRefused(ModelError):
+    """A bundle, or a file of weights, that cannot become a model of this installation."""
+
+
+class FetchError(ModelError):
+    """A model's file that could not be downloaded."""
+
+
 class DataError(AiError):
     """Images or labels for training or evaluation that cannot be used."""

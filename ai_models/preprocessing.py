@@ -49,7 +49,7 @@ class Prepared:
     """A radiograph on the network's canvas, and the way back."""
 
     tensor: FloatImage
-    """float32, (1, 1, S, S), 0 to 1, dense tissue bright."""
+    """float32, (1, channels, S, S), dense tissue bright, in the range that the network reads."""
     source: Box
     """The part of the radiograph that is shown, in its own pixels."""
     canvas: Box
@@ -107,23 +107,33 @@ def frame_box(image: FloatImage) -> Box:
     return Box(top * step, left * step, height, width)
 
 
-def prepare(pixels: NDArray[Any], header: Dataset, size: int, transform: Transform) -> Prepared:
+def prepare(
+    pixels: NDArray[Any], header: Dataset, size: int, transform: Transform, *, crop: bool = False
+) -> Prepared:
     """The network's input for a radiograph: proportions kept, long side `size`, centred.
 
-    `transform` is the bundle's own preprocessing: (h, w) float32 to (1, size, size). Raises
-    UnreadableImage.
+    `transform` is the bundle's own preprocessing: (h, w) float32 to (channels, size, size). `crop`:
+    only the square in the middle, for networks that were taught so. Raises UnreadableImage.
     """
     shown = presented(pixels, header)
     source = frame_box(shown)
+    if crop:
+        source = _middle(source)
     scale = size / max(source.height, source.width)
     height = min(size, max(1, round(source.height * scale)))
     width = min(size, max(1, round(source.width * scale)))
     small = Image.fromarray(source.of(shown)).resize((width, height), Image.Resampling.BILINEAR)
     tensor = np.asarray(transform(np.array(small, dtype=np.float32)), dtype=np.float32)
-    if tensor.shape != (1, size, size):
-        raise UnreadableImage(f"the bundle made {tensor.shape} of it, not (1, {size}, {size})")
+    if tensor.ndim != 3 or tensor.shape[1:] != (size, size):
+        raise UnreadableImage(f"the bundle made {tensor.shape} of it, not (…, {size}, {size})")
     canvas = Box((size - height) // 2, (size - width) // 2, height, width)
     return Prepared(tensor[None], source, canvas)
+
+
+def _middle(box: Box) -> Box:
+    side = min(box.height, box.width)
+    top = box.top + box.height // 2 - side // 2
+    return Box(top, box.left + box.width // 2 - side // 2, side, side)
 
 
 def _check(pixels: NDArray[Any], header: Dataset) -> None:

@@ -1,16 +1,15 @@
-"""Finds the model bundles and lets none be used that is not what was released.
+"""Opens model bundles and lets none be used that is not what was released.
 
-A bundle is a folder in MONAI's layout; `SHA256SUMS` in it names every file. Its configuration is
-program (MONAI's ConfigParser evaluates expressions in it), so nothing of a bundle is read before
-all of it has been verified.
+A bundle is a folder in MONAI's layout; `SHA256SUMS` in it names every file. Nothing of it is used
+before all of it has been verified, and its configuration is read as data, never evaluated.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 
@@ -18,82 +17,24 @@ from ai_models.errors import ModelAltered, ModelMissing
 
 BUNDLES = Path(__file__).parent / "bundles"
 CHECKSUMS = "SHA256SUMS"
-REQUIRED = (
-    "configs/metadata.json",
-    "configs/inference.json",
-    "configs/triage.json",
-    "models/model.safetensors",
-    "models/gate.safetensors",
-    "docs/README.md",
-    "LICENSE",
-)
-_RESTORE = "put the released files of the bundle back (reinstall filmless); work then goes on"
-
-_TENSOR = {
-    "type": "object",
-    "required": ["type", "format", "num_channels", "spatial_shape", "dtype", "value_range"],
-    "properties": {
-        "num_channels": {"type": "integer", "minimum": 1},
-        "spatial_shape": {"type": "array", "items": {"type": "integer"}},
-        "channel_def": {"type": "object"},
-    },
-}
-METADATA_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": [
-        "name",
-        "version",
-        "registered",
-        "changelog",
-        "monai_version",
-        "pytorch_version",
-        "numpy_version",
-        "required_packages_version",
-        "task",
-        "description",
-        "authors",
-        "copyright",
-        "intended_use",
-        "data_source",
-        "network_data_format",
-    ],
-    "properties": {
-        "name": {"type": "string", "pattern": "^[a-z0-9_]+$"},
-        "version": {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"},
-        "registered": {"type": "boolean"},
-        "registration_number": {"type": ["string", "null"]},
-        "changelog": {"type": "object", "minProperties": 1},
-        "required_packages_version": {"type": "object"},
-        "network_data_format": {
-            "type": "object",
-            "required": ["inputs", "outputs"],
-            "properties": {
-                "inputs": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {"image": _TENSOR},
-                },
-                "outputs": {
-                    "type": "object",
-                    "required": ["pred"],
-                    "properties": {"pred": _TENSOR},
-                },
-            },
-        },
-    },
-}
-"""What MONAI's bundle specification asks of metadata.json, and what this product asks besides.
-
-MONAI's own check fetches its schema from the network, which a hospital's server has not.
-"""
+METADATA = "configs/metadata.json"
+REQUIRED = (METADATA, "configs/inference.json", "configs/triage.json", "docs/README.md", "LICENSE")
+WEIGHTS = ("models/model.safetensors", "models/model.pt")
+SCHEMA = Path(__file__).parent / "schemas" / "metadata.json"
+"""Vendored: MONAI's own check fetches its schema from the network, which a hospital's has not."""
+REINSTALL = "put the released files of the bundle back (reinstall filmless); work then goes on"
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified model bundle."""
 
+    GATE: ClassVar[str] = "models/gate.safetensors"
+
     root: Path
     metadata: dict[str, Any]
+    files: Mapping[str, str] = field(repr=False)
+    """The SHA-256 of every file, by its path in the bundle."""
 
     @property
     def name(self) -> str:
@@ -110,9 +51,30 @@ class Bundle:
         """Whether it is a registered medical device; else its results are for research."""
         return bool(self.metadata["registered"])
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether it can tell pictures that are unlike those it was trained on."""
+        return self.GATE in self.files
+
+    @property
+    def side(self) -> int:
+        """The pixels of a side of its input, which is a square."""
+        return int(self.metadata["network_data_format"]["inputs"]["image"]["spatial_shape"][0])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it declares."""
+        return int(self.metadata["network_data_format"]["outputs"]["pred"]["num_channels"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of its outputs is about, as declared."""
+        declared = self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        return tuple(str(declared.get(str(i), "")) for i in range(self.outputs))
+
     def config(self, name: str) -> dict[str, Any]:
-        """One of its JSON configurations: `inference`, `triage`."""
-        return dict(json.loads((self.root / "configs" / f"{name}.json").read_bytes()))
+        """One of its JSON configurations: `inference`, `triage`. Raises ModelAltered."""
+        return read_json(self.root / "configs" / f"{name}.json", self.name)
 
 
 def bundle_names(directory: Path = BUNDLES) -> list[str]:
@@ -131,48 +93,100 @@ def open_bundle(name: str, directory: Path = BUNDLES) -> Bundle:
     if not root.is_dir():
         there = ", ".join(bundle_names(directory)) or "none"
         raise ModelMissing(name, f"not among the bundles in {directory} (there: {there})")
-    verify(root)
-    metadata = json.loads((root / "configs" / "metadata.json").read_bytes())
+    return open_folder(root, name)
+
+
+def open_folder(
+    root: Path,
+    name: str,
+    *,
+    registered: Mapping[str, str] | None = None,
+    restore: str = REINSTALL,
+) -> Bundle:
+    """The bundle in the folder `root`, every file of it verified; `name` for what is said of it.
+
+    `registered`: the SHA-256 of its files as this installation knows them; else those of its own
+    SHA256SUMS count. Raises ModelMissing, ModelAltered, whose message ends with `restore`.
+    """
+    files = checksums(root, name, restore)
+    if registered is not None and dict(files) != dict(registered):
+        differing = sorted(set(files.items()) ^ set(registered.items()))[0][0]
+        raise ModelAltered(
+            name, f"{CHECKSUMS} has another {differing} than was registered; {restore}"
+        )
+    for file, expected in files.items():
+        try:
+            found = sha256(root / file)
+        except OSError as error:
+            raise ModelMissing(name, f"{file} cannot be read; {restore}") from error
+        if found != expected:
+            raise ModelAltered(name, f"{file} is not the released one; {restore}")
+    strange = sorted(set(files_in(root)) - set(files) - {CHECKSUMS})
+    if strange:
+        raise ModelAltered(name, f"{strange[0][:200]} was not released with it; {restore}")
+    metadata = read_json(root / METADATA, name)
+    schema = json.loads(SCHEMA.read_bytes())
     try:
-        jsonschema.validate(metadata, METADATA_SCHEMA)
+        jsonschema.validate(metadata, schema)
     except jsonschema.ValidationError as error:
         place = "/".join(str(part) for part in error.absolute_path) or "top level"
-        raise ModelAltered(name, f"metadata.json, {place}: {error.message}; {_RESTORE}") from error
-    return Bundle(root, metadata)
+        raise ModelAltered(
+            name, f"metadata.json, {place}: {error.message[:300]}; {restore}"
+        ) from error
+    return Bundle(root, metadata, files)
 
 
-def verify(root: Path) -> None:
-    """Compares every file of the bundle with its SHA-256. Raises ModelMissing, ModelAltered."""
-    name = root.name
+def checksums(root: Path, name: str, restore: str = REINSTALL) -> dict[str, str]:
+    """What the bundle's SHA256SUMS says, complete. Raises ModelMissing, ModelAltered."""
     try:
-        sums = dict(_checksums(root / CHECKSUMS, name))
+        files = dict(_lines(root / CHECKSUMS, name, restore))
     except OSError as error:
-        raise ModelMissing(name, f"{CHECKSUMS} cannot be read; {_RESTORE}") from error
+        raise ModelMissing(name, f"{CHECKSUMS} cannot be read; {restore}") from error
     for required in REQUIRED:
-        if required not in sums:
-            raise ModelAltered(name, f"{CHECKSUMS} says nothing of {required}; {_RESTORE}")
-    for file, expected in sums.items():
-        try:
-            found = hashlib.sha256((root / file).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ModelMissing(name, f"{file} cannot be read; {_RESTORE}") from error
-        if found != expected:
-            raise ModelAltered(name, f"{file} is not the released one; {_RESTORE}")
+        if required not in files:
+            raise ModelAltered(name, f"{CHECKSUMS} says nothing of {required}; {restore}")
+    if not set(WEIGHTS) & set(files):
+        raise ModelAltered(name, f"{CHECKSUMS} says nothing of {WEIGHTS[0]}; {restore}")
+    return files
 
 
 def write_checksums(root: Path) -> None:
     """Writes SHA256SUMS over every other file of the bundle, as `sha256sum -c` reads it."""
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.name != CHECKSUMS)
     lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(root).as_posix()}\n"
-        for path in files
+        f"{sha256(root / file)}  {file}\n" for file in sorted(files_in(root)) if file != CHECKSUMS
     ]
-    (root / CHECKSUMS).write_text("".join(lines), encoding="ascii")
+    (root / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def _checksums(path: Path, name: str) -> Iterator[tuple[str, str]]:
-    for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+def files_in(root: Path) -> Iterator[str]:
+    """The paths of the files in a folder, without what Python or the system leave there."""
+    for path in root.rglob("*"):
+        if path.is_file() and path.parent.name != "__pycache__":
+            yield path.relative_to(root).as_posix()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """A JSON object of a bundle. Raises ModelMissing, ModelAltered."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelMissing(name, f"{path.name} cannot be read") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelAltered(name, f"{path.name} is no JSON") from error
+    if not isinstance(content, dict):
+        raise ModelAltered(name, f"{path.name} is no JSON object")
+    return content
+
+
+def _lines(path: Path, name: str, restore: str) -> Iterator[tuple[str, str]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, file = line.partition("  ")
         if len(digest) != 64 or not file or file.startswith("/") or ".." in Path(file).parts:
-            raise ModelAltered(name, f"{CHECKSUMS} is damaged; {_RESTORE}")
+            raise ModelAltered(name, f"{CHECKSUMS} is damaged; {restore}")
         yield file, digest

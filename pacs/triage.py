@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs import events
@@ -76,6 +76,15 @@ def pending_instances(
     All its radiographs (CR, DX); of a study without any, its first image, so that the reason why
     it was not assessed goes on record too.
     """
+    return assessable_instances(
+        connection, study_instance_uid, assessments, model=model, version=version
+    )
+
+
+def assessable_instances(
+    connection: Connection, study_instance_uid: str, words: Table, *, model: str, version: str
+) -> list[StoredInstance]:
+    """As `pending_instances`, where `words` is the table that keeps what the model said."""
     images = (
         select(instances.c.sop_instance_uid, series.c.modality)
         .select_from(instances.join(series).join(studies))
@@ -91,10 +100,10 @@ def pending_instances(
     wanted = [row for row in found if row.modality.upper() in RADIOGRAPH_MODALITIES] or found[:1]
     assessed = set(
         connection.execute(
-            select(assessments.c.sop_instance_uid).where(
-                assessments.c.sop_instance_uid.in_([row.sop_instance_uid for row in wanted]),
-                assessments.c.model == model,
-                assessments.c.model_version == version,
+            select(words.c.sop_instance_uid).where(
+                words.c.sop_instance_uid.in_([row.sop_instance_uid for row in wanted]),
+                words.c.model == model,
+                words.c.model_version == version,
             )
         ).scalars()
     )

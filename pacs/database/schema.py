@@ -6,6 +6,7 @@ import pacs.devices
 import pacs.index.document_tables
 import pacs.index.tables
 import pacs.links.tables
+import pacs.models.tables
 import pacs.people.tables
 import pacs.withdrawal
 import pacs.workitems.tables  # noqa: F401
