@@ -14,7 +14,16 @@ import torch
 from monai.networks.nets import DenseNet, DenseNet121, DenseNet169, EfficientNetBN, ResNet
 from torch import nn
 
-from ai_models.arguments import FLAG, ArgumentRefused, Check, checked, number, one_of, several, whole
+from ai_models.arguments import (
+    FLAG,
+    ArgumentRefused,
+    Check,
+    checked,
+    number,
+    one_of,
+    several,
+    whole,
+)
 
 MOST_PARAMETERS = 300_000_000
 

@@ -56,6 +56,7 @@ FINDING_CODES = {
     "pleural_thickening": CodedConcept("pleural_thickening", PRIVATE, "Pleural thickening"),
     "pneumonia": CodedConcept("233604007", "SCT", "Pneumonia"),
     "pneumothorax": CodedConcept("36118008", "SCT", "Pneumothorax"),
+    "fracture": CodedConcept("125605004", "SCT", "Fracture of bone"),
 }
 _TRIAGE = CodedConcept("triage_class", PRIVATE, "Triage class")
 _CLASSES = {
@@ -97,7 +98,7 @@ def structured_report(source: Dataset, result: Result, bundle: Bundle, when: dat
             tracking_identifier=TrackingIdentifier(
                 uid=UID(tracking_uid(source, bundle, label)), identifier=f"{bundle.name} {label}"
             ),
-            finding_type=FINDING_CODES[label],
+            finding_type=_finding_code(label),
             algorithm_id=algorithm,
             measurements=[Measurement(codes.DCM.Probability, round(value, 4), codes.UCUM.NoUnits)],
             qualitative_evaluations=[_evaluation(beyond, result)],
@@ -133,6 +134,11 @@ def structured_report(source: Dataset, result: Result, bundle: Bundle, when: dat
         specific_character_set="ISO_IR 192",
     )
     return finish(made, context, when)
+
+
+def _finding_code(label: str) -> CodedConcept:
+    """The code of a finding; of one that only its model knows, a private one of its own name."""
+    return FINDING_CODES.get(label) or CodedConcept(label, PRIVATE, label.replace("_", " "))
 
 
 def _evaluation(beyond: bool | None, result: Result) -> QualitativeEvaluation:

@@ -19,7 +19,16 @@ from monai.transforms import (
     ScaleIntensityRange,
 )
 
-from ai_models.arguments import FLAG, ArgumentRefused, Check, checked, number, one_of, several, whole
+from ai_models.arguments import (
+    FLAG,
+    ArgumentRefused,
+    Check,
+    checked,
+    number,
+    one_of,
+    several,
+    whole,
+)
 
 MOST_TRANSFORMS = 16
 

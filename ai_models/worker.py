@@ -51,15 +51,14 @@ def register(app: procrastinate.App, archive: Archive) -> None:
             log.error("%s; studies wait untriaged until then", error)
             raise
 
-    threading.Thread(target=_load_ahead, name="load model", daemon=True).start()
+    threading.Thread(target=_load_ahead, args=(archive,), name="load model", daemon=True).start()
 
 
-def _load_ahead() -> None:
+def _load_ahead(archive: Archive) -> None:
     """So that the first study need not wait; a model that cannot be used, its job will report."""
-    from ai_models.registry import BUNDLES
-    from ai_models.study import MODEL, loaded
+    from ai_models.study import load_active
 
     try:
-        loaded(MODEL, BUNDLES)
-    except ModelError as error:
+        load_active(archive)
+    except TEMPORARY as error:
         log.warning("%s", error)

@@ -9,7 +9,17 @@ import sys
 
 import typer
 
-from pacs.cli import archive, conformance, demo, devices, export, models, people, rejected, serving
+from pacs.cli import (
+    archive,
+    conformance,
+    demo,
+    devices,
+    export,
+    model_states,
+    people,
+    rejected,
+    serving,
+)
 from pacs.errors import PacsError
 from storage.errors import StoreError
 
@@ -32,7 +42,7 @@ app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")
 app.add_typer(rejected.rejected, name="rejected")
-app.add_typer(models.models, name="models")
+app.add_typer(model_states.models, name="models")
 
 
 def main() -> None:

@@ -1,103 +1,116 @@
-"""`pacs models`."""
+"""`pacs models list|show|verify|evaluate`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pacs.cli.options import AsJson, say
+from pacs.cli.ai_room import Model, Version, ai, as_row
+from pacs.cli.options import AsJson, DataDir, say, transaction
 from pacs.cli.output import print_json, print_table
-from pacs.errors import PacsError
+
+if TYPE_CHECKING:
+    from pacs.models.registry import Model as InstalledModel
 
 models = typer.Typer(help="The models that assess images.", no_args_is_help=True)
 
-_IN_EXTRA_AI = ("torch", "monai", "highdicom", "jsonschema", "safetensors")
-
-
-class AiNotInstalled(PacsError):
-    """The packages of the extra `ai` are not here."""
-
-
-@contextmanager
-def _ai() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _IN_EXTRA_AI:
-            raise
-        raise AiNotInstalled(
-            f"models need the package {error.name}: pip install 'filmless[ai]'"
-        ) from error
-
-
-Model = Annotated[str, typer.Argument(help="Name of the model, as `list` shows it.")]
-
 
 @models.command("list")
-def list_all(as_json: AsJson = False) -> None:
-    """Show the models of this installation, and whether each is whole."""
-    with _ai():
-        from ai_models.errors import ModelError
-        from ai_models.registry import bundle_names, open_bundle
-
-    rows = []
-    for name in bundle_names():
-        row: dict[str, str | bool | None] = {"name": name, "version": None, "registered": None}
-        try:
-            bundle = open_bundle(name)
-        except ModelError as error:
-            row["problem"] = str(error)
-        else:
-            row |= {"version": bundle.version, "registered": bundle.registered, "problem": None}
-        rows.append(row)
+def list_all(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show the models of this installation, their state, and whether each is whole here."""
+    rows = [_row(*each) for each in _looked_at(data_dir)]
     if as_json:
         print_json(rows)
         return
     print_table(
-        ["name", "version", "registered device", "problem"],
-        [(row["name"], row["version"], row["registered"], row["problem"]) for row in rows],
+        ["name", "version", "state", "since", "by", "registered device", "problem"],
+        [
+            (
+                *(row["name"], row["version"], row["state"], row["stateAt"], row["stateBy"]),
+                *(row["registered"], row["problem"]),
+            )
+            for row in rows
+        ],
     )
 
 
 @models.command("show")
-def show(name: Model, as_json: AsJson = False) -> None:
-    """Show what a model is, from its verified metadata."""
-    with _ai():
-        from ai_models.registry import open_bundle
+def show(
+    name: Model, *, version: Version = None, as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Show what a model is, from its verified metadata, and what became of it."""
+    with ai():
+        from ai_models.installed import open_installed, register_built_in
+    from pacs.models import registry
+    from pacs.settings import load_settings
 
-    bundle = open_bundle(name)
+    with transaction(data_dir) as connection:
+        register_built_in(connection)
+        model = registry.get(connection, name, version)
+        changes = registry.history(connection, model.description.name, model.description.version)
+    bundle = open_installed(model, load_settings(data_dir=data_dir))
     if as_json:
-        print_json(bundle.metadata)
+        print_json(bundle.metadata | as_row(model) | {"states": changes})
         return
+    known = model.description
     plain = {key: value for key, value in bundle.metadata.items() if not isinstance(value, dict)}
+    plain |= {
+        "registration_number": known.registration_number,
+        "research statement": known.research_statement,
+        "signed by": known.signed_by,
+    }
     print_table(["what", "is"], plain.items())
+    print_table(["state", "since", "by"], [(each.state, each.at, each.by) for each in changes])
 
 
 @models.command("verify")
 def verify(
     name: Annotated[str | None, typer.Argument(help="One model; all if none is named.")] = None,
+    *,
+    version: Version = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Compare every file of the models with its SHA-256; exit status 1 when one differs."""
-    with _ai():
-        from ai_models.errors import ModelError
-        from ai_models.registry import bundle_names, open_bundle
-
     failed = False
-    for each in [name] if name is not None else bundle_names():
-        try:
-            bundle = open_bundle(each)
-        except ModelError as error:
-            failed = True
-            say(f"pacs: {error}")
-        else:
-            say(f"{bundle.name} {bundle.version} is as it was released")
+    for model, problem in _looked_at(data_dir, name, version):
+        failed = failed or problem is not None
+        say(f"pacs: {problem}" if problem else f"{model.title} is as it was released")
     if failed:
         sys.exit(1)
+
+
+def _looked_at(
+    data_dir: Path | None, name: str | None = None, version: str | None = None
+) -> list[tuple[InstalledModel, str | None]]:
+    """Models with what is wrong with their files on this machine. Raises ModelRegistryError."""
+    with ai():
+        from ai_models.errors import ModelError
+        from ai_models.installed import open_installed, register_built_in
+    from pacs.models import registry
+    from pacs.settings import load_settings
+
+    with transaction(data_dir) as connection:
+        register_built_in(connection)
+        wanted = registry.list_models(connection)
+        if name is not None:
+            wanted = [registry.get(connection, name, version)]
+    settings = load_settings(data_dir=data_dir)
+    found: list[tuple[InstalledModel, str | None]] = []
+    for model in wanted:
+        try:
+            open_installed(model, settings)
+        except ModelError as error:
+            found.append((model, str(error)))
+        else:
+            found.append((model, None))
+    return found
+
+
+def _row(model: InstalledModel, problem: str | None) -> dict[str, object]:
+    return as_row(model) | {"problem": problem}
 
 
 @models.command("evaluate")
@@ -118,14 +131,21 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Where the report goes, as JSON.")] = Path(
         "evaluation.json"
     ),
+    version: Version = None,
     as_json: AsJson = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Judge a model on labelled images: AUCs with 95 % bootstrap intervals beside a baseline."""
-    with _ai():
+    with ai():
         from ai_models.evaluation.evaluate import evaluate as judge
-        from ai_models.registry import open_bundle
+        from ai_models.installed import open_installed, register_built_in
+        from pacs.models import registry
+        from pacs.settings import load_settings
 
-        bundle = open_bundle(name)
+        with transaction(data_dir) as connection:
+            register_built_in(connection)
+            model = registry.get(connection, name, version)
+        bundle = open_installed(model, load_settings(data_dir=data_dir))
         from rich.console import Console
         from rich.progress import Progress
 

@@ -18,13 +18,14 @@ from sqlalchemy import text
 
 from ai_models.batching import LARGEST_BATCH, Batcher
 from ai_models.errors import ModelAltered, ModelMissing
+from ai_models.installed import register_built_in
 from ai_models.model import Model
-from ai_models.registry import BUNDLES
-from ai_models.study import MODEL, assess_study, loaded
+from ai_models.study import assess_study, loaded
 from ai_models.worker import Patience, register
 from pacs import jobs, retrieve
 from pacs.archive import Archive
 from pacs.ingest import Source
+from pacs.models.registry import in_use
 from pacs.study import study_detail
 from pacs.workflow import settle_quiet_studies
 
@@ -210,5 +211,9 @@ def test_jobs_at_the_same_time_share_batches(model: Model) -> None:
         np.testing.assert_allclose(prediction.probabilities[row], alone, atol=1e-5)
 
 
-def test_a_model_is_loaded_once() -> None:
-    assert loaded(MODEL, BUNDLES) is loaded(MODEL, BUNDLES)
+def test_a_model_is_loaded_once(archive: Archive) -> None:
+    with archive.engine.begin() as connection:
+        register_built_in(connection)
+        active = in_use(connection).active
+    assert active is not None
+    assert loaded(archive, active) is loaded(archive, active)

@@ -108,6 +108,10 @@ export const en = {
     pleural_thickening: 'Pleural thickening',
     pneumonia: 'Pneumonia pattern',
     pneumothorax: 'Pneumothorax',
+    lung_lesion: 'Lung lesion',
+    fracture: 'Fracture',
+    lung_opacity: 'Lung opacity',
+    enlarged_cardiomediastinum: 'Enlarged cardiomediastinum',
   },
   state: {
     arriving: 'Arriving',

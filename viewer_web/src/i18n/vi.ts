@@ -109,6 +109,10 @@ export const vi: Messages = {
     pleural_thickening: 'Dày màng phổi',
     pneumonia: 'Hình ảnh viêm phổi',
     pneumothorax: 'Tràn khí màng phổi',
+    lung_lesion: 'Tổn thương phổi',
+    fracture: 'Gãy xương',
+    lung_opacity: 'Mờ phổi',
+    enlarged_cardiomediastinum: 'Bóng tim trung thất rộng',
   },
   state: {
     arriving: 'Đang nhận',
