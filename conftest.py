@@ -5,6 +5,7 @@ import pytest
 pytest_plugins = [
     "tests.plugins.archive",
     "tests.plugins.browser",
+    "tests.plugins.command_line",
     "tests.plugins.dcmtk",
     "tests.plugins.debian_postgres",
     "tests.plugins.interop",

@@ -20,7 +20,6 @@ from ai_models.registry import (
     Bundle,
     files_in,
     open_folder,
-    read_json,
     write_checksums,
 )
 from ai_models.torchxrayvision.bundle import write_bundle
@@ -64,18 +63,19 @@ def add_folder(
 def import_torchxrayvision(
     connection: Connection,
     settings: Settings,
-    file: Path,
-    weights: Weights,
+    source: tuple[Path, Weights],
     standing: Standing,
     by: str,
 ) -> Model:
     """Makes a bundle of a weights file of TorchXRayVision's, and adds it.
 
+    `source`: the file, and which of the published weights it is.
+
     Raises ModelError, ModelRegistryError.
     """
     with _staging(settings) as staged:
         staged.mkdir()
-        write_bundle(file, weights, staged)
+        write_bundle(*source, staged)
         return _install(connection, settings, staged, standing, by)
 
 

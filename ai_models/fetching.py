@@ -39,8 +39,8 @@ def fetch(url: str, sha256: str, target: Path, progress: Progress | None = None)
         reason = getattr(error, "reason", error)
         raise FetchError(
             target.name,
-            f"{urlsplit(url).hostname} cannot be reached ({reason}). Where there is no network, bring"
-            f" the file on a medium and import it: pacs models import",
+            f"{urlsplit(url).hostname} cannot be reached ({reason}). Where there is no network,"
+            " bring the file on a medium and import it: pacs models import",
         ) from error
     found = digest(part)
     if found != sha256.lower():

@@ -1,7 +1,8 @@
 """A bundle's configs/inference.json, read as data: which network, what before and after it.
 
-Bundles are written for MONAI's tools, which evaluate expressions in it. None is evaluated here: what
-is not on our lists is refused, and what only MONAI's tools need (imports, state) is not looked at.
+Bundles are written for MONAI's tools, which evaluate expressions in it. None is evaluated here:
+what is not on our lists is refused, and what only MONAI's tools need (imports, state) is not looked
+at.
 """
 
 from __future__ import annotations

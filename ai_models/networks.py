@@ -82,9 +82,9 @@ def network(config: Any) -> nn.Module:
     Raises ArgumentRefused for a name or an argument that is not on the list, and for a network of
     more than MOST_PARAMETERS parameters (counted before any memory is taken for them).
     """
-    name = config.get("_target_") if isinstance(config, dict) else None
+    name = str(config.get("_target_")) if isinstance(config, dict) else ""
     if name not in _NETWORKS:
-        raise ArgumentRefused(f"no network {str(name)[:60]!r} here, only {', '.join(NAMES)}")
+        raise ArgumentRefused(f"no network {name[:60]!r} here, only {', '.join(NAMES)}")
     make, allowed = _NETWORKS[name]
     arguments = checked(config, allowed) | dict(_ALWAYS.get(name, {}))
     try:

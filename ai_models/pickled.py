@@ -129,7 +129,7 @@ class _Reader(pickle.Unpickler):
             "collections.OrderedDict": OrderedDict,
             "builtins.set": set,
             "__builtin__.set": set,
-            "torch._utils._rebuild_tensor": lambda *given: _tensor(*given),
+            "torch._utils._rebuild_tensor": lambda *given: _tensor(*given),  # noqa: PLW0108  not ours to be changed
             "torch._utils._rebuild_tensor_v2": lambda *given: _tensor(*given[:4]),
             "torch._utils._rebuild_parameter": lambda data, *_given: data,
         }
@@ -179,9 +179,9 @@ def _zipped(file: BinaryIO) -> Any:
         if len(pickles) != 1 or sum(sizes.values()) > LARGEST_FILE or len(sizes) > MOST_ENTRIES:
             raise PickleRefused("it is a zip, but none that PyTorch has written")
         folder = pickles[0].partition("/")[0]
-        if archive.NameToInfo.get(f"{folder}/byteorder") is not None:
-            if archive.read(f"{folder}/byteorder") != b"little":
-                raise PickleRefused("its numbers are big-endian")
+        order = f"{folder}/byteorder"
+        if order in sizes and archive.read(order) != b"little":
+            raise PickleRefused("its numbers are big-endian")
         found = _Reader(io.BytesIO(archive.read(pickles[0])), storages.named).load()
         for key, storage in storages.items():
             storage.fill(archive.read(f"{folder}/data/{key}"))

@@ -18,7 +18,7 @@ OPERATING_POINTS = {
     " p / (2 * torch.tensor(@operating_points)),"
     " 1 - (1 - p) / (2 * (1 - torch.tensor(@operating_points))))",
 }
-"""Steps as a bundle writes them for MONAI's own tools. Here they are recognised, never evaluated."""
+"""Steps as a bundle writes them for MONAI's own tools: here recognised, never evaluated."""
 
 
 @dataclass(frozen=True, slots=True)

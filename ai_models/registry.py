@@ -110,7 +110,7 @@ def open_folder(
     """
     files = checksums(root, name, restore)
     if registered is not None and dict(files) != dict(registered):
-        differing = sorted(set(files.items()) ^ set(registered.items()))[0][0]
+        differing = min(set(files.items()) ^ set(registered.items()))[0]
         raise ModelAltered(
             name, f"{CHECKSUMS} has another {differing} than was registered; {restore}"
         )

@@ -81,8 +81,8 @@ def transform(config: Any) -> Any:
 
 
 def _step(config: Any) -> Any:
-    name = config.get("_target_") if isinstance(config, dict) else None
+    name = str(config.get("_target_")) if isinstance(config, dict) else ""
     if name not in _TRANSFORMS:
-        raise ArgumentRefused(f"no transform {str(name)[:60]!r} here, only {', '.join(NAMES)}")
+        raise ArgumentRefused(f"no transform {name[:60]!r} here, only {', '.join(NAMES)}")
     make, allowed = _TRANSFORMS[name]
     return make(**checked(config, allowed))

@@ -104,7 +104,7 @@ class TriageRule:
 
 def _share(value: Any) -> float:
     number = float(value)
-    if not 0.0 <= number:
+    if not number >= 0.0:
         raise ValueError(f"threshold {number}")
     return number
 

@@ -1,9 +1,9 @@
 """All that stands between a clone and a running product: virtual environment, packages, web pages.
 
-    python3 scripts/prepare.py [packages|web|ohif|dcmjs-dimse|dcmjs-web|all]
+    python3 scripts/prepare.py [packages|web|ohif|dcmjs-dimse|dcmjs-web|torchxrayvision|all]
 
 `dcmjs-dimse` and `dcmjs-web` are what tests of other people's DICOM and DICOMweb run on Node and in
-a browser; they are not part of `all`.
+a browser, and `torchxrayvision` is what ours is compared with; they are not part of `all`.
 
 Only what changed since the last time is done again.
 """
@@ -38,6 +38,8 @@ TEST = (*RUN, "dev")
 WEB = ROOT / "viewer_web"
 PAGES = ROOT / "viewer_api" / "static"
 WEB_BUILT = ROOT / ".cache" / "web-built"
+
+TORCHXRAYVISION = "1.5.7"
 
 OTHERS = ROOT / "tests" / "system"
 
@@ -91,6 +93,22 @@ def dcmjs_dimse() -> None:
 def dcmjs_web() -> None:
     """dicomweb-client and dcmjs, which a test has a browser load, in the cache."""
     _others("dcmjs-web", "about 5 seconds, 34 MB")
+
+
+def torchxrayvision() -> None:
+    """TorchXRayVision's own code, in a folder that only a test looks into, in the cache.
+
+    Without what it requires: torchvision cannot be beside our build of PyTorch.
+    """
+    ready = ROOT / ".cache" / "torchxrayvision"
+    if (ready / f"torchxrayvision-{TORCHXRAYVISION}.dist-info").exists():
+        return
+    shutil.rmtree(ready, ignore_errors=True)
+    pip = (PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+    do(
+        "fetching torchxrayvision for the tests (about 5 seconds, 29 MB)",
+        *(*pip, "--no-deps", "--target", ready, f"torchxrayvision=={TORCHXRAYVISION}"),
+    )
 
 
 def _others(name: str, effort: str) -> None:
@@ -184,6 +202,8 @@ def main() -> None:
         dcmjs_dimse()
     if what == "dcmjs-web":
         dcmjs_web()
+    if what == "torchxrayvision":
+        torchxrayvision()
     say("prepared")
 
 

@@ -79,6 +79,7 @@ def main() -> None:
         prepare.viewer()
         prepare.dcmjs_dimse()
         prepare.dcmjs_web()
+        prepare.torchxrayvision()
     checks()
     if not lint_only:
         tests()

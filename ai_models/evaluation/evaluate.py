@@ -173,7 +173,7 @@ def evaluate(
 def _predictions(
     model: Model, images_dir: Path, cases: Sequence[Case], progress: Progress | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities (n, labels), gate distances by way of SPOILT (n, 4), thumbnails (n, 256)."""
+    """Probabilities as `_in_order` has them, gate distances by SPOILT (n, 4), thumbnails."""
     found, far, small = [], [], []
     for start in range(0, len(cases), BATCH):
         inputs = []
@@ -183,11 +183,18 @@ def _predictions(
             small.append(baseline.thumbnail(pixels, header))
         batch = np.concatenate(inputs)
         each = [model.predict(spoil(batch)) for spoil in SPOILT.values()]
-        found.append(each[0].probabilities)
+        found.append(np.stack([_in_order(model, row) for row in each[0].probabilities]))
         far.append(np.stack([prediction.distances for prediction in each], axis=1))
         if progress is not None:
             progress(min(start + BATCH, len(cases)), len(cases))
     return np.concatenate(found), np.concatenate(far), np.stack(small)
+
+
+def _in_order(model: Model, row: NDArray[np.float32]) -> NDArray[np.float32]:
+    """LABELS' probabilities, NaN for what the model was not taught; last, 1 where critical."""
+    known = model.rule.by_label(row)
+    critical = model.rule.triage_class(row) == "critical"
+    return np.array([*(known.get(label, np.nan) for label in LABELS), critical], np.float32)
 
 
 def _baseline(
@@ -217,11 +224,13 @@ def _group(
     patients = [case.patient for case in cases]
     labels = np.array([case.labels for case in cases])
     truth = labels[:, 0]
-    critical = np.array([model.rule.triage_class(row) == "critical" for row in probabilities])
+    critical = probabilities[:, len(LABELS)]
+    thresholds = {ABNORMAL: model.rule.urgent} | model.rule.thresholds
     rows = [
-        _figures(name, labels[:, i], probabilities[:, i], patients, model.rule.thresholds[name])
+        _figures(name, labels[:, i], probabilities[:, i], patients, thresholds[name])
         for i, name in enumerate((ABNORMAL, *FINDINGS))
-        if min((labels[:, i] == 1).sum(), (labels[:, i] == 0).sum()) >= _FEWEST
+        if name in thresholds
+        and min((labels[:, i] == 1).sum(), (labels[:, i] == 0).sum()) >= _FEWEST
     ]
     return GroupFigures(
         collection=cases[0].collection,

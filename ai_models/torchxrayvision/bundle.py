@@ -142,15 +142,16 @@ def _readme(weights: Weights) -> str:
 **AI, for research use. Not a registered medical device. Not for diagnosis.**
 
 TorchXRayVision's weights `{weights.name}` (DenseNet-121, 224 x 224 pixels), trained by its authors
-on: {weights.trained_on}. Paper: arXiv:2111.00595; project: https://github.com/mlmed/torchxrayvision.
+on: {weights.trained_on}.
+Paper: arXiv:2111.00595; project: https://github.com/mlmed/torchxrayvision.
 
 Input: the square in the middle of the radiograph, 224 pixels wide, dense tissue bright, -1024 to
 1024. What comes before (modality LUT, VOI LUT, photometric interpretation, flat borders) is this
 product's, not TorchXRayVision's, which scales stored values by their bit depth.
 
-Output: 18 sigmoids, each scaled so that its published operating point is 0.5. There is no output for
-`abnormal`: images are ranked by the likeliest finding. There is no gate: an image whose header does
-not say that it is a chest is not assessed. The operating points are those of the training
+Output: 18 sigmoids, each scaled so that its published operating point is 0.5. There is no output
+for `abnormal`: images are ranked by the likeliest finding. There is no gate: an image whose header
+does not say that it is a chest is not assessed. The operating points are those of the training
 collections; they do not carry over to another hospital. Nothing was measured here.
 """
 

@@ -1,7 +1,7 @@
 """The DenseNet-121 weights that TorchXRayVision publishes: files, labels, operating points.
 
-Facts about those weights, as torchxrayvision 1.5.7 (Apache-2.0, Joseph Paul Cohen and others) states
-them; its outputs are scaled so that an operating point becomes 0.5. It gives no SHA-256.
+Facts about those weights, as torchxrayvision 1.5.7 (Apache-2.0, Joseph Paul Cohen and others)
+states them; its outputs are scaled so that an operating point becomes 0.5. It gives no SHA-256.
 """
 
 from __future__ import annotations

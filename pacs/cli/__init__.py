@@ -16,6 +16,7 @@ from pacs.cli import (
     devices,
     export,
     model_states,
+    models,
     people,
     rejected,
     serving,
@@ -42,7 +43,8 @@ app.add_typer(people.users, name="users")
 app.add_typer(people.tokens, name="tokens")
 app.add_typer(devices.devices, name="devices")
 app.add_typer(rejected.rejected, name="rejected")
-app.add_typer(model_states.models, name="models")
+app.add_typer(models.models, name="models")
+model_states.add_to(models.models)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pacs.cli.ai_room import Model, Version, ai, as_row
-from pacs.cli.models import models
 from pacs.cli.options import AsJson, DataDir, audit, console_user, say, transaction
 from pacs.cli.output import print_json
 
@@ -20,7 +19,14 @@ if TYPE_CHECKING:
     from pacs.models.registry import Model as InstalledModel
 
 importing = typer.Typer(help="Make a model of other projects' weights.", no_args_is_help=True)
-models.add_typer(importing, name="import")
+
+
+def add_to(models: typer.Typer) -> None:
+    """Puts the commands into `pacs models`."""
+    for command in (add, fetch, activate, shadow, retire):
+        models.command()(command)
+    models.add_typer(importing, name="import")
+
 
 SignedBy = Annotated[
     str | None,
@@ -40,7 +46,6 @@ WhichWeights = Annotated[
 ]
 
 
-@models.command("add")
 def add(
     path: Annotated[
         Path, typer.Argument(help="Folder of a MONAI bundle.", exists=True, file_okay=False)
@@ -85,7 +90,6 @@ def import_torchxrayvision(
     _show(model, f"is added; pacs models activate {model.description.name}", as_json=as_json)
 
 
-@models.command("fetch")
 def fetch(
     name: Annotated[str, typer.Argument(help="Such as densenet121-res224-all.")],
     *,
@@ -128,7 +132,6 @@ def fetch(
     _show(model, f"is added; pacs models activate {model.description.name}", as_json=as_json)
 
 
-@models.command("activate")
 def activate(
     name: Model, *, version: Version = None, as_json: AsJson = False, data_dir: DataDir = None
 ) -> None:
@@ -148,7 +151,6 @@ def activate(
     _show(changed[0], "judges every study from the next one on", as_json=as_json)
 
 
-@models.command("shadow")
 def shadow(
     name: Model, *, version: Version = None, as_json: AsJson = False, data_dir: DataDir = None
 ) -> None:
@@ -166,7 +168,6 @@ def shadow(
     _show(model, "looks at every study; nobody sees its results", as_json=as_json)
 
 
-@models.command("retire")
 def retire(
     name: Model, *, version: Version = None, as_json: AsJson = False, data_dir: DataDir = None
 ) -> None:
@@ -193,8 +194,7 @@ def _imported(
         model = import_torchxrayvision(
             connection,
             load_settings(data_dir=data_dir),
-            file,
-            weights,
+            (file, weights),
             Standing(None, signed_by),
             console_user(),
         )

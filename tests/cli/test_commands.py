@@ -279,7 +279,7 @@ def test_an_altered_object_is_found(pacs: Run, database_url: str) -> None:
 
 
 def test_models_that_are_not_there_are_named(pacs: Run) -> None:
-    assert "not among the bundles" in pacs("models", "verify", "nothing", status=1).stderr
+    assert "not among the models" in pacs("models", "verify", "nothing", status=1).stderr
     assert pacs("models", "show", "nothing", status=1).stderr.startswith("pacs: model nothing")
     json.loads(pacs("models", "list", "--json").stdout)
 
