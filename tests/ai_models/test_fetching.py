@@ -1,4 +1,4 @@
-"""Weights are fetched by URL and SHA-256, go on after an interruption, and are refused if others."""
+"""Weights are fetched by URL and SHA-256, go on when interrupted, and are refused if others."""
 
 import hashlib
 import threading

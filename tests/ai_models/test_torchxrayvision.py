@@ -49,13 +49,19 @@ def imported(file: Path, name: str, root: Path) -> Bundle:
     return open_folder(root, name)
 
 
+def reference_of(published: Path, name: str) -> dict[str, Any]:
+    """The images that torchxrayvision was shown, and its outputs."""
+    with np.load(published / f"{name}.npz") as stored:
+        return {key: stored[key] for key in ("images", "outputs")}
+
+
 @pytest.mark.parametrize("name", [ALL, NIH])
 @pytest.mark.parametrize("format_of", ["old", "new"])
 def test_outputs_are_those_of_its_own_forward_pass(
     name: str, format_of: str, published: Path, tmp_path: Path
 ) -> None:
     model = Model(imported(published / f"{name}.{format_of}.pt", name, tmp_path / "bundle"))
-    reference = np.load(published / f"{name}.npz")
+    reference = reference_of(published, name)
     found = model.predict(reference["images"]).probabilities
     assert found.shape == reference["outputs"].shape == (3, 18)
     taught = [i for i, label in enumerate(model.labels) if label]
@@ -72,7 +78,7 @@ def test_the_bundle_says_the_same_to_monais_own_tools(published: Path, tmp_path:
     parser = ConfigParser(config)
     network = parser.get_parsed_content("network_def").eval()
     network.load_state_dict(parser.get_parsed_content("state"), strict=False)
-    reference = np.load(published / f"{ALL}.npz")
+    reference = reference_of(published, ALL)
     with torch.inference_mode():
         logits = network(torch.from_numpy(reference["images"]))
     found = np.stack(

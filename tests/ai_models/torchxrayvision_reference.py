@@ -33,18 +33,20 @@ def stand_in(name: str) -> None:
     sys.modules[name] = module
 
 
-def randomise(network: torch.nn.Module, seed: int) -> None:
-    """Weights and running statistics such as training leaves them, none at its first value."""
-    generator = torch.Generator().manual_seed(seed)
+def randomise(network: torch.nn.Module, images: torch.Tensor, seed: int) -> None:
+    """Random weights, and the running statistics that training with them on `images` leaves."""
+    torch.manual_seed(seed)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.weight.data.uniform_(0.8, 1.2, generator=generator)
-            module.bias.data.uniform_(-0.1, 0.1, generator=generator)
-            module.running_mean.uniform_(-0.1, 0.1, generator=generator)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.8, 1.2, generator=generator)  # type: ignore[union-attr]
+            module.weight.data.uniform_(0.8, 1.2)
+            module.bias.data.uniform_(-0.1, 0.1)
+            module.momentum = None
     classifier: Any = network.get_submodule("classifier")
-    classifier.weight.data.normal_(0.0, 0.05, generator=generator)
-    classifier.bias.data.uniform_(-5.0, 0.0, generator=generator)
+    classifier.weight.data.normal_(0.0, 0.1)
+    classifier.bias.data.uniform_(-4.0, -1.0)
+    with torch.inference_mode():
+        network.train()(images)
+    network.eval()
 
 
 def main(package: str, out: Path) -> None:
@@ -55,11 +57,13 @@ def main(package: str, out: Path) -> None:
     sys.path.insert(0, package)
     from torchxrayvision import models
 
-    generator = torch.Generator().manual_seed(1)
-    images = torch.rand(3, 1, 224, 224, generator=generator) * 2048 - 1024
+    torch.manual_seed(1)
+    coarse, fine = torch.rand(3, 1, 7, 7), torch.rand(3, 1, 224, 224)
+    smooth = torch.nn.functional.interpolate(coarse, size=(224, 224), mode="bilinear")
+    images = (0.8 * smooth + 0.2 * fine) * 2048 - 1024
     for seed, name in enumerate(NAMES):
         network = models.DenseNet()
-        randomise(network, seed)
+        randomise(network, images.clone(), seed)
         torch.save(network, out / f"{name}.old.pt", _use_new_zipfile_serialization=False)
         torch.save(network, out / f"{name}.new.pt")
         # Its own way of loading, from a file instead of from the network.
