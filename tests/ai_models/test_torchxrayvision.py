@@ -30,6 +30,7 @@ from tests.plugins.command_line import CommandLine
 
 RealFile = Callable[[str], Path]
 PACKAGE = Path(__file__).parents[2] / ".cache" / "torchxrayvision"
+DCIODVFY = Path(sys.executable).with_name("dciodvfy")
 REFERENCE = Path(__file__).parent / "torchxrayvision_reference.py"
 SAYING_WHAT_IT_SHOWS = (
     *("AnatomicRegionSequence", "BodyPartExamined", "StudyDescription", "SeriesDescription"),
@@ -167,6 +168,14 @@ def test_it_is_imported_activated_and_judges_a_study(
         study = connection.execute(text("SELECT study_instance_uid FROM studies")).scalar_one()
         found = retrieve.instances(connection, study=study)
     assert sorted(instance.modality for instance in found) == ["CR", "OT", "SR"]
+    made = {instance.modality: instance for instance in found}
+    for modality in ("OT", "SR"):
+        file = tmp_path / f"{modality}.dcm"
+        file.write_bytes(b"".join(retrieve.read_object(archive, made[modality])))
+        told = subprocess.run([DCIODVFY, "-new", file], capture_output=True, text=True, check=False)
+        lines = (told.stdout + told.stderr).splitlines()
+        assert lines
+        assert [line for line in lines if line.startswith(("Error", "Failed"))] == []
 
 
 def judged(archive: Archive, content: bytes) -> Mapping[Any, Any]:
