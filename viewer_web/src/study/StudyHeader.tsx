@@ -36,7 +36,7 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
           data-testid="study-ohif"
         >
           <Layers aria-hidden="true" />
-          <span className="wide-only">{t('study.ohifShort')}</span>
+          <span className="roomy-only">{t('study.ohifShort')}</span>
         </a>
       )}
       {study !== undefined && permissions.includes('studies:export') && (
@@ -55,7 +55,7 @@ export function StudyHeader({ study, onBack }: { study: WorklistItem | undefined
         <>
           <Button className="button button-quiet" data-testid="share-open" aria-label={t('share.open')} onPress={() => setSharing(true)}>
             <Share2 aria-hidden="true" />
-            <span className="wide-only">{t('share.open')}</span>
+            <span className="roomy-only">{t('share.open')}</span>
           </Button>
           <ShareDialog uid={study.studyInstanceUID} isOpen={sharing} onOpenChange={setSharing} />
         </>
