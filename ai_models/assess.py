@@ -15,6 +15,7 @@ from ai_models.model import Model, Prediction
 from ai_models.preprocessing import Prepared
 from ai_models.report import structured_report
 from ai_models.results import Result, ResultUids, part10
+from ai_models.salience import salient_outline
 from pacs.triage import Assessment
 
 
@@ -84,7 +85,8 @@ def objects(
     """The report and the heat map as Part 10 files."""
     heat = model.heat_map(candidate.prepared.tensor, result.explained)
     picture = blended(candidate.pixels, candidate.header, candidate.prepared, heat)
-    report = structured_report(candidate.header, result, model.bundle, when)
+    region = salient_outline(candidate.prepared, heat)
+    report = structured_report(candidate.header, result, region, model.bundle, when)
     image = heat_map_image(candidate.header, picture, result, model.bundle, when)
     return part10(report), part10(image)
 

@@ -1,6 +1,11 @@
-"""The model's word as a structured report (PS3.16 TID 1500), one measurement group a finding."""
+"""The model's word as a structured report (PS3.16 TID 1500), one measurement group a finding.
+
+The finding that the heat map explains has the salient region with it (TID 1410) and stands first,
+where viewers look for what they can draw; the others speak of the whole image (TID 1501).
+"""
 
 from datetime import datetime
+from typing import Any
 
 from highdicom import UID
 from highdicom.sr import (
@@ -8,14 +13,18 @@ from highdicom.sr import (
     CodedConcept,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
+    GraphicTypeValues,
+    ImageRegion,
     LanguageOfContentItemAndDescendants,
     Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     SourceImageForMeasurementGroup,
+    SourceImageForRegion,
     TrackingIdentifier,
 )
 from pydicom import Dataset
@@ -38,6 +47,7 @@ from ai_models.results import (
     source_context,
     tracking_uid,
 )
+from ai_models.salience import Outline
 
 PRIVATE = "99FILMLESS"
 FINDING_CODES = {
@@ -65,14 +75,21 @@ _CLASSES = {
     "routine": CodedConcept("routine", PRIVATE, "Routine"),
 }
 _BEYOND = CodedConcept("beyond_threshold", PRIVATE, "Probability reaches the model's threshold")
+_REGION = CodedConcept("region", PRIVATE, "Region")
+_SALIENT = CodedConcept(
+    "salient", PRIVATE, "Heat map over half of its maximum, no outline of a finding"
+)
 _PROCEDURE = CodedConcept("413815006", "SCT", "Chest imaging")
 
 
-def structured_report(source: Dataset, result: Result, bundle: Bundle, when: datetime) -> Dataset:
+def structured_report(
+    source: Dataset, result: Result, region: Outline | None, bundle: Bundle, when: datetime
+) -> Dataset:
     """A Comprehensive SR about one image.
 
-    `source` is the image's header. Names algorithm, version and parameters; gives the probability
-    of `abnormal` and of each finding (unit 1), whether it reaches the threshold, the triage class.
+    `source` is the image's header, `region` where the heat map of `explained` is hot, if anywhere.
+    Names algorithm, version and parameters; gives the probability of `abnormal` and of each finding
+    (unit 1), whether it reaches the threshold, the triage class.
     """
     context = source_context(source)
     uids = ResultUids.of(source, bundle)
@@ -93,18 +110,20 @@ def structured_report(source: Dataset, result: Result, bundle: Bundle, when: dat
     )
     known: list[tuple[str, float, bool | None]] = [(ABNORMAL, result.abnormal, None)]
     known += [(f.code, f.probability, f.probability >= f.threshold) for f in result.findings]
+    if region is not None:
+        known.sort(key=lambda finding: finding[0] != result.explained)
     groups = [
-        MeasurementsAndQualitativeEvaluations(
+        _group(
+            context,
+            region if label == result.explained else None,
             tracking_identifier=TrackingIdentifier(
-                uid=UID(tracking_uid(source, bundle, label)), identifier=f"{bundle.name} {label}"
+                uid=UID(tracking_uid(source, bundle, label)),
+                identifier=f"AI: {bundle.name} {label}",
             ),
             finding_type=_finding_code(label),
             algorithm_id=algorithm,
             measurements=[Measurement(codes.DCM.Probability, round(value, 4), codes.UCUM.NoUnits)],
             qualitative_evaluations=[_evaluation(beyond, result)],
-            source_images=[
-                SourceImageForMeasurementGroup(context.SOPClassUID, context.SOPInstanceUID)
-            ],
         )
         for label, value, beyond in known
     ]
@@ -139,6 +158,33 @@ def structured_report(source: Dataset, result: Result, bundle: Bundle, when: dat
 def _finding_code(label: str) -> CodedConcept:
     """The code of a finding; of one that only its model knows, a private one of its own name."""
     return FINDING_CODES.get(label) or CodedConcept(label, PRIVATE, label.replace("_", " "))
+
+
+def _group(
+    context: Dataset,
+    region: Outline | None,
+    *,
+    qualitative_evaluations: list[QualitativeEvaluation],
+    **said: Any,
+) -> MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations:
+    """A finding in a region (TID 1410), or in the whole image (TID 1501)."""
+    image = (context.SOPClassUID, context.SOPInstanceUID)
+    if region is None:
+        return MeasurementsAndQualitativeEvaluations(
+            source_images=[SourceImageForMeasurementGroup(*image)],
+            qualitative_evaluations=qualitative_evaluations,
+            **said,
+        )
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=ImageRegion(
+            GraphicTypeValues.POLYLINE, region, SourceImageForRegion(*image)
+        ),
+        qualitative_evaluations=[
+            *qualitative_evaluations,
+            QualitativeEvaluation(_REGION, _SALIENT),
+        ],
+        **said,
+    )
 
 
 def _evaluation(beyond: bool | None, result: Result) -> QualitativeEvaluation:

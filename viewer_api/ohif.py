@@ -97,6 +97,17 @@ window.config.whiteLabeling = {
       'Filmless',
     ),
 };
+// OHIF gives up on a whole report where one finding has no place in the image, and names none.
+window.config.customizationService.onBeforeSRAddMeasurement = {
+  $set: ({ measurement }) => {
+    if (!measurement.coords.length) measurement.coords.push({});
+    const [kind, finding] = measurement.TrackingIdentifier.split(': ');
+    if (kind === 'AI' && measurement.labels[0]?.label !== kind) {
+      measurement.labels.unshift({ label: kind, value: finding });
+    }
+    return measurement;
+  },
+};
 window.config.httpErrorHandler = ({ status }) => {
   if (status !== 401) return;
   const here = location.pathname + location.search;

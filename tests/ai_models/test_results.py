@@ -11,12 +11,19 @@ import numpy as np
 import pydicom
 import pytest
 from highdicom.sr import ComprehensiveSR
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from pydicom import Dataset
 
 from ai_models.assess import Candidate, admit, assessment, judge, objects
 from ai_models.labels import LABELS
 from ai_models.model import Model
-from ai_models.results import Result
+from ai_models.preprocessing import Box, Prepared
+from ai_models.report import FINDING_CODES, structured_report
+from ai_models.results import Result, tracking_uid
+from ai_models.salience import salient_outline
 from pacs.triage import Assessment
 
 Radiograph = Callable[[str], Dataset]
@@ -175,8 +182,16 @@ def test_the_report_says_what_the_model_said(radiograph: Radiograph, model: Mode
     admitted = candidate(source, model)
     result = result_of(admitted, model)
     report = pydicom.dcmread(io.BytesIO(objects(admitted, result, model, WHEN)[0]))
-    groups = ComprehensiveSR.from_dataset(report).content.get_image_measurement_groups()
+    content = ComprehensiveSR.from_dataset(report).content
+    groups = [
+        *content.get_planar_roi_measurement_groups(),
+        *content.get_image_measurement_groups(),
+    ]
     assert len(groups) == len(LABELS)
+    probability = {
+        group.finding_type.meaning: float(group.get_measurements()[0].value) for group in groups
+    }
+    assert probability["Abnormal"] == pytest.approx(result.abnormal, abs=1e-4)
     said = [str(element.value) for element in report.iterall() if element.keyword == "TextValue"]
     for text in (model.bundle.name, model.bundle.version):
         assert said.count(text) >= len(LABELS)
@@ -184,8 +199,101 @@ def test_the_report_says_what_the_model_said(radiograph: Radiograph, model: Mode
     images = [e.value for e in report.iterall() if e.keyword == "ReferencedSOPInstanceUID"]
     assert images.count(source.SOPInstanceUID) >= len(LABELS)
     values = [float(e.value) for e in report.iterall() if e.keyword == "NumericValue"]
-    assert values[0] == pytest.approx(result.abnormal, abs=1e-4)
     assert len(values) == len(LABELS)
+
+
+def test_the_region_lies_where_the_heat_map_is_hot(radiograph: Radiograph, model: Model) -> None:
+    source = radiograph("RG1_UNCR.dcm")
+    admitted = candidate(source, model)
+    result = result_of(admitted, model)
+    report, heat = (pydicom.dcmread(io.BytesIO(o)) for o in objects(admitted, result, model, WHEN))
+    content = ComprehensiveSR.from_dataset(report).content
+    (group,) = content.get_planar_roi_measurement_groups()
+    assert group.finding_type == FINDING_CODES[result.explained]
+    assert group.tracking_uid == tracking_uid(source, model.bundle, result.explained)
+    first = report.ContentSequence[-1].ContentSequence[0]
+    assert [item.UID for item in first.ContentSequence if item.ValueType == "UIDREF"] == [
+        group.tracking_uid
+    ]
+    region = group.roi
+    assert region.ContentSequence[0].referenced_sop_instance_uid == source.SOPInstanceUID
+    corners = region.value
+    assert (corners[0] == corners[-1]).all()
+    assert 4 < len(corners) < 200
+    assert (corners >= 0).all()
+    assert (corners <= (source.Columns, source.Rows)).all()
+    picture = heat.pixel_array
+    colour = np.ptp(picture.astype(int), axis=2)
+    inside = within(corners * (picture.shape[0] / source.Rows), colour.shape)
+    assert 0.01 < inside.mean() < 0.5
+    assert colour[inside].mean() > 3 * colour[~inside].mean()
+
+
+def within(outline: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which pixels of a picture (rows, columns) lie in the outline."""
+    drawn = Image.new("1", (shape[1], shape[0]))
+    ImageDraw.Draw(drawn).polygon([tuple(point) for point in outline], fill=1)
+    return np.asarray(drawn)
+
+
+def prepared(source: Box, canvas: Box) -> Prepared:
+    return Prepared(np.zeros((1, 1, 10, 10), np.float32), source, canvas)
+
+
+def test_the_region_is_found_in_the_pixels_of_the_radiograph() -> None:
+    heat = np.zeros((10, 10), dtype=np.float32)
+    heat[4:6, 2:5] = 0.6
+    heat[5, 3] = 1.0
+    heat[4:6, 8] = 0.7  # hot, but apart from the maximum
+    heat[0, 0] = 0.9  # beside the picture
+    seen = prepared(source=Box(100, 50, 600, 1000), canvas=Box(2, 0, 6, 10))
+    outline = salient_outline(seen, heat)
+    assert outline is not None
+    assert outline.tolist() == [[250, 300], [550, 300], [550, 500], [250, 500], [250, 300]]
+    assert salient_outline(seen, np.zeros_like(heat)) is None
+
+
+def test_the_region_follows_what_hangs_together() -> None:
+    rows, columns = np.mgrid[0:200, 0:200]
+    heat = (np.hypot(rows - 90, columns - 110) < 50).astype(np.float32)
+    heat[85:95, 100:120] = 0  # a hole
+    heat[60:62, 110] = 2.0
+    heat[40:42, 108:112] = 0.4
+    heat[heat == 1] = 1.5
+    whole = Box(0, 0, 200, 200)
+    outline = salient_outline(prepared(whole, whole), heat)
+    assert outline is not None
+    assert len(outline) < 60
+    away = np.hypot(outline[:, 0] - 110, outline[:, 1] - 90)
+    assert 47 < away.min() <= away.max() < 53
+
+
+@given(hot=arrays(np.bool_, (8, 8)))
+def test_every_hot_part_has_an_outline_around_its_maximum(hot: NDArray[np.bool_]) -> None:
+    heat = hot.astype(np.float32)
+    whole = Box(0, 0, 8, 8)
+    outline = salient_outline(prepared(whole, whole), heat)
+    if not hot.any():
+        assert outline is None
+        return
+    assert outline is not None
+    assert (outline[0] == outline[-1]).all()
+    assert (outline >= 0).all()
+    assert (outline <= 8).all()
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert outline[:, 0].min() <= column < outline[:, 0].max()
+    assert outline[:, 1].min() <= row < outline[:, 1].max()
+
+
+def test_without_a_hot_region_every_finding_is_of_the_whole_image(
+    radiograph: Radiograph, model: Model
+) -> None:
+    source = radiograph("RG1_UNCR.dcm")
+    result = result_of(candidate(source, model), model)
+    report = structured_report(source, result, None, model.bundle, WHEN)
+    content = ComprehensiveSR.from_dataset(report).content
+    assert content.get_planar_roi_measurement_groups() == []
+    assert len(content.get_image_measurement_groups()) == len(LABELS)
 
 
 def test_the_heat_map_lies_on_the_whole_radiograph(radiograph: Radiograph, model: Model) -> None:
