@@ -16,7 +16,8 @@ import pydicom
 import pytest
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues
 from highdicom.sr.coding import CodedConcept
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as NotSeen
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
@@ -193,7 +194,7 @@ def test_ohif_draws_where_the_ai_looked(
     # What is opened while OHIF still lays out its page is lost; people open it again.
     for _ in range(4):
         page.get_by_text("AI, for research use: cxr_triage").first.dblclick()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(NotSeen):
             outline.first.wait_for(state="visible", timeout=30_000)
             break
     expect(outline.first).to_be_visible()
