@@ -21,9 +21,10 @@ _FLAGS = [
 DESKTOP = (1366, 768)
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: while Playwright runs, asyncio cannot be run on this thread.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A running Chromium, ended with the session."""
+    """A running Chromium, ended with the module."""
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("Chromium is not installed: apt-get install chromium")
