@@ -193,14 +193,21 @@ def test_every_lossless_form_gives_the_same_pixels(
         assert is_same, f"{len(frame)} bytes, {len(said)} expected"  # a diff would take minutes
 
 
-@pytest.mark.parametrize("name", [*FORMS, *LOSSY])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in (*FORMS, *LOSSY)
+        if not any(word in name for word in ("implicit", "bigendian", "big_endian", "expb"))
+        and name != "emri_small.dcm"
+    ],
+)
 def test_a_compressed_frame_comes_as_it_is_stored(
     name: str, web_archive: WebArchive, client: DICOMwebClient
 ) -> None:
     image = web_archive.holding(name)
     syntax = image.file_meta.TransferSyntaxUID
-    if not syntax.is_compressed:
-        pytest.skip("it is not compressed")
+    assert syntax.is_compressed
     count = int(image.get("NumberOfFrames", 1))
     stored = list(generate_frames(image.PixelData, number_of_frames=count))
     (frame,) = client.retrieve_instance_frames(
