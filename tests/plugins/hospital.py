@@ -17,13 +17,14 @@ from fastapi import FastAPI
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from pacs.archive import Archive
+from pacs.archive import Archive, open_archive
 from pacs.audit.events import AuditEvent, events
 from pacs.ingest import Received, Source
 from pacs.links.share import create_link
 from pacs.people.permissions import Role
 from pacs.people.tokens import create_token
 from pacs.people.users import create_user
+from pacs.settings import load_settings
 from viewer_api.app import create_app
 from viewer_api.server import Server, address, listen
 
@@ -120,6 +121,20 @@ class Hospital:
             return path
         path += f"/series/{received.series_instance_uid}"
         return path if level == "series" else f"{path}/instances/{received.sop_instance_uid}"
+
+
+@contextlib.contextmanager
+def with_real_studies(postgres: str, template: str, folder: Path) -> Iterator[Hospital]:
+    """A hospital on a database of its own, which has taken in STUDIES."""
+    settings = load_settings(data_dir=folder, institution_name="Bệnh viện tỉnh")
+    with (
+        database(postgres, template) as url,
+        open_archive(settings, url) as archive,
+        serving(archive) as running,
+    ):
+        for name in STUDIES:
+            running.receive(name)
+        yield running
 
 
 @contextlib.contextmanager

@@ -16,6 +16,12 @@ from viewer_api.dicomweb.search import parse_search
 from viewer_api.problems import Problem
 
 
+@pytest.fixture(scope="module")
+def hospital(own_hospital: Hospital) -> Hospital:
+    """What is found here is counted."""
+    return own_hospital
+
+
 @pytest.fixture
 def machine(hospital: Hospital) -> httpx2.Client:
     return hospital.machine()

@@ -28,6 +28,12 @@ ITEM_KEYS = {
 }
 
 
+@pytest.fixture(scope="module")
+def hospital(own_hospital: Hospital) -> Hospital:
+    """What is found here is counted."""
+    return own_hospital
+
+
 @pytest.fixture
 def doctor(hospital: Hospital) -> httpx2.Client:
     return hospital.signed_in()
