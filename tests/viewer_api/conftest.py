@@ -1,10 +1,13 @@
 """Hospitals with real studies, for the tests of this room."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from tests.plugins.hospital import Hospital, with_real_studies
+from pacs.archive import Archive
+from tests.plugins.hospital import Hospital, serving, with_real_studies
+from tests.plugins.workitems import Worklist
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,28 @@ def own_hospital(
     folder = tmp_path_factory.mktemp("own-hospital")
     with with_real_studies(postgres, template_database, folder) as running:
         yield running
+
+
+@pytest.fixture
+def worklist(hospital: Hospital) -> Worklist:
+    """The worklist of that hospital. Others use it too."""
+    return Worklist(hospital.machine())
+
+
+@pytest.fixture
+def aet() -> str:
+    """An AE title that nobody else has."""
+    return f"AE{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def alone(archive: Archive) -> Iterator[Hospital]:
+    """A server on a fresh archive."""
+    with serving(archive) as running:
+        yield running
+
+
+@pytest.fixture
+def own(alone: Hospital) -> Worklist:
+    """A worklist that nobody else uses."""
+    return Worklist(alone.machine())
